@@ -1,0 +1,44 @@
+# Every target bootstraps .venv from pyproject.toml and constraints.txt, and does nothing where that is current.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+RUNS ?=
+PORT ?= 5000
+
+export PYTHONPATH := src
+
+.PHONY: repro smoke test lint format ui bench clean
+.DEFAULT_GOAL := repro
+
+repro: $(READY)  ## rebuild everything, or RUNS="vae dcgan" alone
+	@$(BIN)/python pipelines/repro.py $(RUNS)
+
+smoke: $(READY)  ## the same pipeline in minutes, in build/smoke
+	@$(BIN)/python pipelines/run_profile.py smoke $(RUNS)
+
+test: $(READY)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(READY)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+ui: $(READY)  ## MLflow on what there is, on this machine only
+	@$(BIN)/python pipelines/ui.py $(PORT)
+
+bench: $(READY)
+	@$(BIN)/python benchmarks/training.py
+
+clean:  ## what the pipeline made; the data's downloads stay in DVC's cache
+	rm -rf build data dist history journal judges models onnx plots .checkpoints
+
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (once; minutes on a slow connection)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	@touch $@

@@ -1,0 +1,89 @@
+"""The contract of a model family: how it learns (`phases`) and what it ships (`graphs`).
+
+The loop reads phases, the exporter reads graphs, and neither knows a family's name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from genfoundry.params import Strict
+from genfoundry.spec import VOCABULARY, DataSpec, TensorSpec
+
+__all__ = ["Batch", "DataSpec", "GenerativeModel", "Graph", "Learner", "Loss", "Phase", "TensorSpec"]
+
+#: "image" (N, C, H, W) float32 in [0, 1] and, where the data set has classes, "label" (N,) int64.
+Batch = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Weighted terms, whose sum is minimised, and quantities that are only watched. All are scalars."""
+
+    terms: dict[str, Tensor]
+    watched: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Tensor:
+        """The sum of the terms, a scalar."""
+        first, *rest = self.terms.values()
+        for term in rest:
+            first = first + term
+        return first
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimizer update: what moves, and the loss that moves it."""
+
+    optimizer: str  # key in the run's training.optimizers, and in metric names
+    trains: nn.Module  # everything else is frozen while it runs
+    loss: Callable[[Batch], Loss]
+    every: int = 1  # lazy regularisation: Karras 2020, appendix B
+    start: int = 0
+    stop: int | None = None
+
+    def runs_at(self, step: int) -> bool:
+        """Whether this phase is part of `step`, counted from 0."""
+        return self.start <= step and (self.stop is None or step < self.stop) and step % self.every == 0
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One function that ships: tensors in, tensors out, no randomness inside."""
+
+    name: str
+    module: nn.Module
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+
+    def __post_init__(self) -> None:
+        if self.name not in VOCABULARY:
+            raise ValueError(f"graph {self.name!r} is not one of {', '.join(VOCABULARY)}")
+
+
+class Learner(nn.Module, ABC):
+    """Whatever the training loop can train: it says how it learns and which functions it offers."""
+
+    @abstractmethod
+    def phases(self) -> tuple[Phase, ...]:
+        """The updates of one step, in order."""
+
+    @abstractmethod
+    def graphs(self) -> tuple[Graph, ...]:
+        """The functions that ship, built from this module's own parts."""
+
+
+class GenerativeModel(Learner):
+    """A model family. The one subclass in `models/<family>.py` is found by that file's name."""
+
+    Params: ClassVar[type[Strict]]
+
+    @abstractmethod
+    def __init__(self, params: Any, data: DataSpec) -> None:
+        super().__init__()

@@ -1,0 +1,1 @@
+"""From where images come from to the batches a model sees."""

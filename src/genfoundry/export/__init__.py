@@ -1,0 +1,1 @@
+"""Trained weights → ONNX files that ONNX Runtime reproduces."""

@@ -1,0 +1,139 @@
+"""The parity gate: a file ships only if ONNX Runtime gives what torch gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import torch
+
+from genfoundry.contract import Graph
+from genfoundry.export.onnx import draw
+from genfoundry.params import Gate
+from genfoundry.pictures import to_bytes
+
+Arrays = dict[str, np.ndarray]
+LEVELS = {
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+IMAGE_SLACK = 1e-6  # a rounding error beyond [0, 1] is not a wrong image
+
+
+class GateError(RuntimeError):
+    """A file that must not ship; the message has the figures."""
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The worst that was seen over all batches, seeds and optimisation levels; of flips, the overall share."""
+
+    max_abs: float = 0.0
+    mean_abs: float = 0.0
+    flips: float = 0.0  # share of pixels whose uint8 value differs; one pixel of a batch of 1 proves nothing
+    spread: float = float("inf")  # the least standard deviation over a batch
+    coupling: float = 0.0  # what a sample's output changes by with its neighbours in the batch
+    noise: float = 0.0  # what an output changes by when the same input is run again
+
+    def worse(self, other: Margin) -> Margin:
+        """The worst of both, figure by figure."""
+        merged = {name: max(value, getattr(other, name)) for name, value in asdict(self).items()}
+        return Margin(**{**merged, "spread": min(self.spread, other.spread)})
+
+
+def check(graph: Graph, path: Path, gate: Gate) -> Margin:
+    """Compare the file at `path` with the graph's module.
+
+    Raises:
+        GateError: one line for each way in which it fails, with the figure and the limit.
+    """
+    margin, failures, flipped, pixels = Margin(), [], 0, 0
+    sessions = {level: session(path, option) for level, option in LEVELS.items()}
+    for seed, batch in cases(gate):
+        inputs = {
+            name: draw(spec, np.random.default_rng([seed, batch]), batch) for name, spec in graph.inputs.items()
+        }
+        expected = run_torch(graph, inputs)
+        for level, runner in sessions.items():
+            got = dict(zip(graph.outputs, runner.run(None, inputs), strict=True))
+            again = dict(zip(graph.outputs, runner.run(None, inputs), strict=True))
+            alone = dict(zip(graph.outputs, runner.run(None, {k: v[:1] for k, v in inputs.items()}), strict=True))
+            for name, spec in graph.outputs.items():
+                where = f"{name}, batch {batch}, seed {seed}, optimisation {level}"
+                failures += [f"{where}: {what}" for what in broken(got[name], expected[name], spec.kind)]
+                if got[name].shape == expected[name].shape:
+                    margin = margin.worse(measure(got[name], expected[name], again[name], alone[name]))
+                    if spec.kind == "image":
+                        flipped += int((to_bytes(got[name]) != to_bytes(expected[name])).sum())
+                        pixels += got[name].size
+    margin = replace(margin, flips=flipped / pixels if pixels else 0.0)
+    failures += list(exceeded(margin, gate))
+    if failures:
+        shown = "\n  ".join(failures[:8])
+        raise GateError(f"{path}: ONNX Runtime does not reproduce {graph.name!r}; it does not ship\n  {shown}")
+    return margin
+
+
+def cases(gate: Gate) -> Iterator[tuple[int, int]]:
+    """(seed, batch) pairs."""
+    return ((seed, batch) for seed in range(gate.seeds) for batch in gate.batches)
+
+
+def session(path: Path, level: ort.GraphOptimizationLevel) -> ort.InferenceSession:
+    """A CPU session whose threads do not spin beside torch's."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = level
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+@torch.no_grad()
+def run_torch(graph: Graph, inputs: Arrays) -> Arrays:
+    """The module's own answer, in evaluation mode."""
+    modes = {module: module.training for module in graph.module.modules()}
+    graph.module.eval()
+    device = next((t.device for t in graph.module.state_dict().values()), torch.device("cpu"))
+    outputs = graph.module(*(torch.from_numpy(value).to(device) for value in inputs.values()))
+    for module, training in modes.items():
+        module.training = training
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    return {name: value.cpu().numpy() for name, value in zip(graph.outputs, outputs, strict=True)}
+
+
+def broken(got: np.ndarray, expected: np.ndarray, kind: str) -> Iterator[str]:
+    """What is wrong with one output whatever the limits are."""
+    if got.shape != expected.shape or got.dtype != expected.dtype:
+        yield f"{got.dtype}{list(got.shape)}, torch gives {expected.dtype}{list(expected.shape)}"
+    if not np.isfinite(got).all():
+        yield "not finite"
+    elif kind == "image" and (got.min() < -IMAGE_SLACK or got.max() > 1 + IMAGE_SLACK):
+        yield f"leaves [0, 1]: {got.min():.4g} to {got.max():.4g}"
+
+
+def measure(got: np.ndarray, expected: np.ndarray, again: np.ndarray, alone: np.ndarray) -> Margin:
+    """The figures of one output."""
+    error = np.abs(got.astype(np.float64) - expected)
+    return Margin(
+        max_abs=float(error.max()),
+        mean_abs=float(error.mean()),
+        spread=float(got.std(axis=0).max()) if len(got) > 1 else float("inf"),
+        coupling=float(np.abs(got[:1] - alone).max()),
+        noise=float(np.abs(got - again).max()),
+    )
+
+
+def exceeded(margin: Margin, gate: Gate) -> Iterator[str]:
+    """A line for each limit that the worst figures break."""
+    for name in ("max_abs", "mean_abs", "flips"):
+        value, limit = getattr(margin, name), getattr(gate, name)
+        if not value <= limit:
+            yield f"{name} {value:.3g} is over {limit:.3g}"
+    if margin.spread < gate.min_spread:
+        yield f"the output does not depend on the input (spread {margin.spread:.3g} under {gate.min_spread:.3g})"
+    if margin.coupling > gate.max_abs:
+        yield f"an image depends on its neighbours in the batch by {margin.coupling:.3g}: is BatchNorm training?"
+    if margin.noise > 0.0:
+        yield f"the same input gives outputs {margin.noise:.3g} apart: randomness must enter as an input"

@@ -1,0 +1,151 @@
+"""One graph → one self-contained, checked, reproducible .onnx file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from genfoundry import __version__
+from genfoundry.contract import Graph
+from genfoundry.files import write_atomic
+from genfoundry.spec import METADATA_KEY, TensorSpec
+
+EXAMPLE_BATCH = 2  # a batch of 1 would silently become a constant
+
+
+class ExportError(RuntimeError):
+    """A graph could not be written as the contract says."""
+
+
+def write(graph: Graph, path: Path, about: Mapping[str, Any], opset: int) -> None:
+    """Export `graph` to `path` with its specs and `about` as metadata.
+
+    Raises:
+        ExportError: the exporter failed, or an axis that must be dynamic is not.
+    """
+    model = trace(graph, opset)
+    strip(model)
+    check_axes(graph, model)
+    metadata = {
+        **about,
+        "graph": graph.name,
+        "inputs": {name: spec.to_json() for name, spec in graph.inputs.items()},
+        "outputs": {name: spec.to_json() for name, spec in graph.outputs.items()},
+        "opset": opset,
+        "versions": {
+            "genfoundry": __version__,
+            "torch": torch.__version__.partition("+")[0],
+            "onnx": onnx.__version__,
+        },
+    }
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, json.dumps(metadata)
+    onnx.checker.check_model(model, full_check=True)
+    write_atomic(path, model.SerializeToString(deterministic=True))
+
+
+def trace(graph: Graph, opset: int) -> onnx.ModelProto:
+    """torch's exporter, with every named axis dynamic; weights inside the model.
+
+    Raises:
+        ExportError: what the exporter said.
+    """
+    device = next((t.device for t in graph.module.state_dict().values()), torch.device("cpu"))
+    examples = tuple(torch.from_numpy(a).to(device) for a in example(graph).values())
+    axes = tuple(
+        {axis: torch.export.Dim.DYNAMIC for axis, size in enumerate(spec.shape) if isinstance(size, str)}
+        for spec in graph.inputs.values()
+    )
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                graph.module,
+                examples,
+                dynamo=True,
+                opset_version=opset,
+                input_names=list(graph.inputs),
+                output_names=list(graph.outputs),
+                dynamic_shapes=(axes,) if _variadic(graph.module) else axes,
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:
+        raise ExportError(f"{graph.name}: torch cannot export this module: {error}") from error
+    assert program is not None
+    return program.model_proto
+
+
+def example(graph: Graph) -> dict[str, np.ndarray]:
+    """Valid inputs of a small batch."""
+    rng = np.random.default_rng(0)
+    return {name: draw(spec, rng, EXAMPLE_BATCH) for name, spec in graph.inputs.items()}
+
+
+def draw(spec: TensorSpec, rng: np.random.Generator, batch: int) -> np.ndarray:
+    """As the spec says; a `value` (a latent, say) is exercised with standard normal numbers."""
+    drawable = TensorSpec(spec.shape, "normal", dtype=spec.dtype) if spec.kind == "value" else spec
+    return drawable.draw(rng, batch=batch)
+
+
+def strip(model: onnx.ModelProto) -> None:
+    """Drop what names the builder's machine: stack traces and module paths in nodes' metadata."""
+    graph = model.graph
+    for holder in (
+        model,
+        graph,
+        *graph.node,
+        *graph.value_info,
+        *graph.input,
+        *graph.output,
+        *graph.initializer,
+    ):
+        holder.ClearField("doc_string")
+        if "metadata_props" in holder.DESCRIPTOR.fields_by_name:
+            del holder.metadata_props[:]
+    for function in model.functions:
+        del function.metadata_props[:]
+        for node in function.node:
+            del node.metadata_props[:]
+
+
+def check_axes(graph: Graph, model: onnx.ModelProto) -> None:
+    """The file's inputs and outputs have the spec's names, sizes and dynamic axes, named as in the spec.
+
+    Raises:
+        ExportError: an axis is fixed that must be dynamic, or a size differs.
+    """
+    for values, specs in ((model.graph.input, graph.inputs), (model.graph.output, graph.outputs)):
+        if [value.name for value in values] != list(specs):
+            raise ExportError(f"{graph.name}: the file has {[v.name for v in values]}, the spec {list(specs)}")
+        for value, spec in zip(values, specs.values(), strict=True):
+            axes = value.type.tensor_type.shape.dim
+            sizes = [axis.dim_param or axis.dim_value for axis in axes]
+            if len(sizes) != len(spec.shape):
+                raise ExportError(f"{graph.name}: {value.name} has {len(sizes)} axes, the spec says {spec.shape}")
+            for axis, size, wanted in zip(axes, sizes, spec.shape, strict=True):
+                if isinstance(wanted, str) and isinstance(size, int):
+                    raise ExportError(f"{graph.name}: axis {wanted!r} of {value.name} became the constant {size}")
+                if isinstance(wanted, int) and size != wanted:
+                    raise ExportError(f"{graph.name}: {value.name} is {sizes}, the spec says {spec.shape}")
+                if isinstance(wanted, str):
+                    axis.dim_param = wanted
+
+
+def _variadic(module: torch.nn.Module) -> bool:
+    """Whether `forward` takes `*args`, whose axes the exporter wants as one tuple."""
+    import inspect
+
+    kinds = {p.kind for p in inspect.signature(module.forward).parameters.values()}
+    return inspect.Parameter.VAR_POSITIONAL in kinds

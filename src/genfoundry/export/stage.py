@@ -1,0 +1,74 @@
+"""The export stage: a trained run → its ONNX files, each through the gate."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from genfoundry.contract import DataSpec, GenerativeModel
+from genfoundry.data.batches import Prepared
+from genfoundry.export import gate, onnx
+from genfoundry.files import folder_atomic, read_json, write_json
+from genfoundry.journal import recording
+from genfoundry.models import build
+from genfoundry.params import load
+from genfoundry.training.weights import load_weights
+
+
+def export_run(name: str) -> None:
+    """Write `onnx/<name>/<graph>.onnx` and the margins, or nothing.
+
+    Raises:
+        ExportError, GateError: a graph cannot be written or is not reproduced.
+    """
+    params, about = load(), read_json(Path("models") / name / "run.json")
+    prepared = Prepared(Path("data/prepared") / about["data"]["dataset"])
+    model = trained(name, about, prepared.spec)
+    metadata = describe(about, prepared)
+    target = Path("onnx") / name
+    with recording(
+        name,
+        "export",
+        experiment=about["data"]["dataset"],
+        identity=about["identity"],
+        tracking=params.tracking,
+    ) as journal:
+        margins: dict[str, dict[str, float]] = {}
+        with folder_atomic(target) as folder:
+            for graph in model.graphs():
+                path = folder / f"{graph.name}.onnx"
+                onnx.write(graph, path, metadata, params.export.opset)
+                margins[graph.name] = asdict(gate.check(graph, path, params.export.gate))
+                print(
+                    f"{name}: {path.name} passed the gate, max error {margins[graph.name]['max_abs']:.1e}",
+                    flush=True,
+                )
+            write_json(
+                folder / "gate.json",
+                {"limits": params.export.gate.model_dump(mode="json"), "margins": margins},
+            )
+        for graph_name, margin in margins.items():
+            journal.file(target / f"{graph_name}.onnx", "onnx")
+            journal.metrics(about["training"]["steps"], {f"gate.{graph_name}.{k}": v for k, v in margin.items()})
+
+
+def trained(name: str, about: dict[str, Any], data: DataSpec) -> GenerativeModel:
+    """The model that the train stage left in `models/<name>/`, in evaluation mode."""
+    model = build(about["family"], about["model"], data)
+    load_weights(Path("models") / name / "weights.safetensors", model)
+    return model.eval()
+
+
+def describe(about: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
+    """What a file says of itself: nothing that its inputs do not determine."""
+    return {
+        "run": about["run"],
+        "family": about["family"],
+        "identity": about["identity"],
+        "steps": about["training"]["steps"],
+        "dataset": prepared.about["name"],
+        "fingerprint": prepared.about["fingerprint"],
+        "licence": prepared.about["licence"],
+        "classes": prepared.about["classes"],
+    }

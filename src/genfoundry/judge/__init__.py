@@ -1,0 +1,1 @@
+"""The judge of a data set: a classifier whose features measure distances and whose labels count modes."""

@@ -1,0 +1,1 @@
+"""Networks that several families share: no loss, no params."""

@@ -1,0 +1,142 @@
+"""Scores of all runs: a row for each run and metric, and boards that rank runs on the same data and graph."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from genfoundry.files import read_json
+from genfoundry.params import Run
+
+
+@dataclass(frozen=True)
+class Row:
+    """One score of one run, with what it is compared to."""
+
+    dataset: str
+    graph: str
+    run: str
+    family: str
+    metric: str
+    value: float
+    baseline: float
+    floor: float | None
+    better: str
+    leads: bool
+    verdict: str  # "beats", "ties" or "misses" the baseline
+    baseline_name: str
+    n: int
+    extractor: str | None
+
+
+@dataclass(frozen=True)
+class Board:
+    """Runs on the same data set and graph, the best by the leading metric first."""
+
+    dataset: str
+    graph: str
+    metrics: tuple[str, ...]
+    lines: tuple[tuple[str, dict[str, Row]], ...]  # run → its rows by metric
+    best: dict[str, float]
+
+
+def verdict(value: float, baseline: float, better: str) -> str:
+    """Against the baseline, with no slack either way."""
+    if value == baseline:
+        return "ties"
+    return "beats" if (value < baseline) == (better == "lower") else "misses"
+
+
+def rows_of(name: str, run: Run, folder: Path = Path("metrics")) -> list[Row]:
+    """The rows of one run; none where it was not evaluated."""
+    if not (folder / f"{name}.json").exists():
+        return []
+    scores, protocol = read_json(folder / f"{name}.json"), read_json(folder / f"{name}.protocol.json")
+    return [_row(name, run, metric, roles, protocol[metric]) for metric, roles in scores.items()]
+
+
+def _row(name: str, run: Run, metric: str, roles: Mapping[str, float], words: Mapping[str, Any]) -> Row:
+    return Row(
+        dataset=run.data.dataset,
+        graph=words["graph"],
+        run=name,
+        family=run.family,
+        metric=metric,
+        value=roles["value"],
+        baseline=roles["baseline"],
+        floor=roles.get("floor"),
+        better=words["better"],
+        leads=words["leads"],
+        verdict=verdict(roles["value"], roles["baseline"], words["better"]),
+        baseline_name=words["baseline"],
+        n=words["n"],
+        extractor=words.get("extractor"),
+    )
+
+
+def boards(rows: Iterable[Row]) -> list[Board]:
+    """One for each data set and graph, in that order."""
+    key = lambda row: (row.dataset, row.graph)  # noqa: E731
+    return [_board(*place, list(group)) for place, group in groupby(sorted(rows, key=key), key)]
+
+
+def _board(dataset: str, graph: str, rows: list[Row]) -> Board:
+    rows = sorted(rows, key=lambda row: not row.leads)
+    by_run: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        by_run.setdefault(row.run, {})[row.metric] = row
+    lead = rows[0]
+    sign = 1 if lead.better == "lower" else -1
+    lines = sorted(by_run.items(), key=lambda item: sign * item[1][lead.metric].value)
+    pick = {"lower": min, "higher": max}
+    metrics = tuple(dict.fromkeys(row.metric for row in rows))
+    best = {
+        m: pick[next(r.better for r in rows if r.metric == m)](r.value for r in rows if r.metric == m)
+        for m in metrics
+    }
+    return Board(dataset, graph, metrics, tuple(lines), best)
+
+
+def to_csv(rows: Iterable[Row]) -> bytes:
+    """The whole table, a header first."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return stream.getvalue().encode()
+
+
+def to_text(found: Iterable[Board]) -> str:
+    """For a terminal: each score, its baseline and its floor."""
+    blocks = []
+    for board in found:
+        head = [f"{board.dataset} · {board.graph}", *board.metrics]
+        table = [head, *([run, *(_cell(row) for row in line.values())] for run, line in board.lines)]
+        widths = [max(len(line[column]) for line in table) for column in range(len(head))]
+        blocks.append(
+            "\n".join(
+                "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in table
+            )
+        )
+    return "\n\n".join(blocks)
+
+
+def boards_text(runs: Mapping[str, Run]) -> str:
+    """The boards of all runs for a terminal, and what is not there yet."""
+    rows = [row for name, run in runs.items() for row in rows_of(name, run)]
+    missing = sorted(set(runs) - {row.run for row in rows})
+    text = to_text(boards(rows)) or "no run has scores yet"
+    return text + (f"\n\nnot evaluated: {', '.join(missing)}" if missing else "")
+
+
+_MARKS = {"beats": "✓", "ties": "=", "misses": "✗"}
+
+
+def _cell(row: Row) -> str:
+    floor = "" if row.floor is None else f", floor {row.floor:.3g}"
+    return f"{_MARKS[row.verdict]} {row.value:.4g} (baseline {row.baseline:.4g}{floor})"

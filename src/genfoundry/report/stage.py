@@ -1,0 +1,125 @@
+"""The report stage: one HTML file that opens from disk, and the leaderboard as CSV."""
+
+from __future__ import annotations
+
+import base64
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from genfoundry.files import read_json, write_atomic
+from genfoundry.params import Run, load
+from genfoundry.report.curves import curves
+from genfoundry.report.leaderboard import Row, boards, rows_of, to_csv
+from genfoundry.runtime.artifact import Artifact, ShippedGraph
+from genfoundry.spec import TensorSpec
+
+#: Pictures of `plots/<run>/` in the order a reader wants them, and what they show.
+CAPTIONS = {
+    "generate": "Samples from the shipped file, none chosen",
+    "real": "Held-out real images",
+    "baseline": "The baseline: a Gaussian on PCA",
+    "reconstruct": "Held-out image, reconstruction, PCA of equal width; in triples",
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the gallery shows of one run."""
+
+    name: str
+    run: Run
+    rows: list[Row]
+    graphs: list[dict[str, Any]]
+    margins: dict[str, dict[str, float]]
+    limits: dict[str, Any]
+    pictures: list[dict[str, str]]
+    histogram: list[dict[str, Any]]
+    curves: str
+    usage: str
+
+
+def report() -> None:
+    """Write `reports/index.html` and `reports/leaderboard.csv` from the runs that params.yaml names."""
+    params = load()
+    rows = [row for name, run in params.runs.items() for row in rows_of(name, run)]
+    pages = [page(name, run, rows) for name, run in params.runs.items() if any(row.run == name for row in rows)]
+    missing = [name for name in params.runs if name not in {p.name for p in pages}]
+    environment = Environment(loader=PackageLoader("genfoundry.report", "."), autoescape=select_autoescape(["j2"]))
+    html = environment.get_template("index.html.j2").render(
+        boards=boards(rows), pages=pages, missing=missing, params=params
+    )
+    write_atomic(Path("reports/index.html"), html.encode())
+    write_atomic(Path("reports/leaderboard.csv"), to_csv(rows))
+
+
+def page(name: str, run: Run, rows: list[Row]) -> Page:
+    """All that the files say of one run."""
+    artifact, gate = Artifact.load(Path("onnx") / name), read_json(Path("onnx") / name / "gate.json")
+    plots = Path("plots") / name
+    return Page(
+        name=name,
+        run=run,
+        rows=[row for row in rows if row.run == name],
+        graphs=[_graph(graph_name, graph) for graph_name, graph in artifact.graphs.items()],
+        margins=gate["margins"],
+        limits=gate["limits"],
+        pictures=[
+            {"name": key, "caption": caption, "data": _inline(plots / f"{key}.png")}
+            for key, caption in CAPTIONS.items()
+            if (plots / f"{key}.png").exists()
+        ],
+        histogram=_histogram(plots / "classes.csv"),
+        curves=curves(Path("history") / f"{name}.csv"),
+        usage=usage(name, artifact),
+    )
+
+
+def usage(name: str, artifact: Artifact) -> str:
+    """Five lines that run the shipped file with nothing but numpy and onnxruntime."""
+    graph = next((artifact.graphs[g] for g in ("generate", "reconstruct") if g in artifact), None)
+    graph = graph or next(iter(artifact.graphs.values()))
+    feed = ", ".join(f'"{key}": {_expression(spec)}' for key, spec in graph.inputs.items())
+    outputs = ", ".join(graph.outputs)
+    shape = next(iter(graph.outputs.values())).shape[1:]
+    return "\n".join(
+        [
+            "import numpy as np, onnxruntime as ort",
+            f'session = ort.InferenceSession("dist/{name}/{graph.path.name}")',
+            "rng = np.random.default_rng(0)",
+            f"{outputs}, = session.run(None, {{{feed}}})",
+            f"print({next(iter(graph.outputs))}.shape)  # (16, {', '.join(str(n) for n in shape)})",
+        ]
+    )
+
+
+def _expression(spec: TensorSpec) -> str:
+    shape = ", ".join("16" if isinstance(size, str) else str(size) for size in spec.shape)
+    if spec.kind == "label":
+        return f'rng.integers(0, {int(spec.high)}, ({shape},)).astype("{spec.dtype}")'
+    draw = f"random(({shape}))" if spec.kind in ("image", "uniform", "mask") else f"standard_normal(({shape}))"
+    return f'rng.{draw}.astype("{spec.dtype}")'
+
+
+def _graph(name: str, graph: ShippedGraph) -> dict[str, Any]:
+    sides = {
+        side: ", ".join(f"{key} {list(spec.shape)}" for key, spec in specs.items())
+        for side, specs in (("inputs", graph.inputs), ("outputs", graph.outputs))
+    }
+    return {"name": name, "bytes": graph.path.stat().st_size, **sides}
+
+
+def _histogram(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as stream:
+        return [
+            {**row, "samples": float(row["samples"]), "real": float(row["real"])} for row in csv.DictReader(stream)
+        ]
+
+
+def _inline(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

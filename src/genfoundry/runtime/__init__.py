@@ -1,0 +1,1 @@
+"""Shipped files at work: imports numpy, onnxruntime and Pillow, and nothing heavier."""

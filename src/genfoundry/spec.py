@@ -1,0 +1,80 @@
+"""What a tensor at the edge of a shipped graph is. Imports nothing heavier than numpy: the runtime reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Kind = Literal["image", "normal", "uniform", "mask", "label", "scalar", "value"]
+DType = Literal["float32", "int64"]
+
+#: The entry of an ONNX file's metadata that holds what it says of itself, as JSON.
+METADATA_KEY = "genfoundry"
+
+#: What a user may call, and the picture that shows it: "samples" stand alone, "pairs" stand beside their input.
+VOCABULARY: Mapping[str, Literal["samples", "pairs"] | None] = {
+    "generate": "samples",
+    "encode": None,
+    "decode": None,
+    "reconstruct": "pairs",
+    "restore": "pairs",
+    "translate": "pairs",
+    "translate_back": "pairs",
+    "classify": None,
+    "log_prob": None,
+    "elbo": None,
+}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Shape, meaning and range of one input or output.
+
+    A `str` in `shape` is a dynamic axis: `("batch", 1, 28, 28)`. `image` and `mask` lie in [low, high],
+    `uniform` is drawn from it, `label` counts `high` classes from 0, `normal` is standard normal,
+    `value` is unbounded and never drawn.
+    """
+
+    shape: tuple[int | str, ...]
+    kind: Kind
+    low: float = 0.0
+    high: float = 1.0
+    dtype: DType = "float32"
+
+    def draw(self, rng: np.random.Generator, **axes: int) -> np.ndarray:
+        """A valid random tensor whose dynamic axes take the sizes in `axes`; the same on every machine."""
+        shape = tuple(axes[n] if isinstance(n, str) else n for n in self.shape)
+        if self.kind == "normal":
+            return rng.standard_normal(shape).astype(self.dtype)
+        if self.kind == "label":
+            return rng.integers(0, int(self.high), shape).astype(self.dtype)
+        if self.kind == "mask":
+            return rng.integers(0, 2, shape).astype(self.dtype)
+        if self.kind == "value":
+            raise ValueError("a 'value' has no distribution to draw from; compute it with another graph")
+        return rng.uniform(self.low, self.high, shape).astype(self.dtype)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, for an ONNX file's metadata."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> TensorSpec:
+        """The inverse of `to_json`."""
+        return cls(**{**fields, "shape": tuple(fields["shape"])})
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """All that a model may know of its data: `shape` is (C, H, W)."""
+
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+
+    @property
+    def image(self) -> TensorSpec:
+        """A batch of images as every graph takes and gives them: float32 NCHW in [0, 1]."""
+        return TensorSpec(("batch", *self.shape), "image")

@@ -1,0 +1,50 @@
+"""The whole state of a training run in one safetensors file, replaced atomically."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from genfoundry.files import write_atomic
+
+Parts = Mapping[str, nn.Module]
+Optimizers = Mapping[str, Optimizer]
+
+
+def save_checkpoint(path: Path, step: int, modules: Parts, optimizers: Optimizers) -> None:
+    """Modules' and optimizers' tensors and the number of steps done."""
+    tensors = {"step": torch.tensor(step)}
+    for name, module in modules.items():
+        tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
+    for name, optimizer in optimizers.items():
+        tensors |= {
+            f"{name}/{index}/{key}": value
+            for index, slots in optimizer.state_dict()["state"].items()
+            for key, value in slots.items()
+        }
+    write_atomic(path, save({key: value.contiguous() for key, value in tensors.items()}))
+
+
+def load_checkpoint(path: Path, modules: Parts, optimizers: Optimizers) -> int:
+    """Restore in place and return the number of steps done; 0 where there is no checkpoint."""
+    if not path.exists():
+        return 0
+    tensors = load_file(path)
+    for name, module in modules.items():
+        module.load_state_dict(_below(tensors, name))
+    for name, optimizer in optimizers.items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _below(tensors, name).items():
+            index, _, slot = key.partition("/")
+            state.setdefault(int(index), {})[slot] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return int(tensors["step"])
+
+
+def _below(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}

@@ -1,0 +1,44 @@
+"""Where and how precisely a model computes; the only place that knows devices."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A device and the precision of its forward passes."""
+
+    device: torch.device
+    precision: str = "fp32"
+
+    @classmethod
+    def best(cls, precision: str = "fp32") -> Runtime:
+        """The GPU where there is one, set to give the same bits twice."""
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+        return cls(torch.device("cuda" if torch.cuda.is_available() else "cpu"), precision)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """bf16 where asked for; its range is fp32's, so no gradient scaling."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def batch(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        """uint8 images become float32 in [0, 1] on the device, after the transfer; the rest keeps its type."""
+        tensors = {key: torch.from_numpy(value).to(self.device) for key, value in arrays.items()}
+        return {key: t.float().div_(255.0) if t.dtype == torch.uint8 else t for key, t in tensors.items()}
+
+
+def seed_step(seed: int, step: int) -> None:
+    """All of torch's randomness in `step` follows from (seed, step), so a resumed run needs no saved state."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> np.uint64(1)))

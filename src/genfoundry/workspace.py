@@ -1,0 +1,121 @@
+"""The commands a user types: rebuild everything, or a profile of it in a throw-away clone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from genfoundry.params import PARAMS, Params, ParamsError, load
+
+INTERPRETER = Path(sys.executable).parent  # where `dvc`, and the `python` of dvc.yaml, are
+
+
+def repro(runs: Sequence[str] = ()) -> int:
+    """`dvc repro` of everything, or of some runs' chains; then MLflow brought up to date, then the leaderboard.
+
+    Returns DVC's exit code: one failed gate does not stop the other runs, but it is not hidden.
+
+    Raises:
+        ParamsError: params.yaml is wrong in a way that would keep DVC from reading dvc.yaml, or names no such run.
+    """
+    params = load()
+    unknown = [run for run in runs if run not in params.runs]
+    if unknown:
+        raise ParamsError(
+            f"runs: there is no {', '.join(unknown)} in params.yaml, which has {', '.join(params.runs)}"
+        )
+    code = dvc("repro", "--keep-going", *(f"package@{run}" for run in runs))
+    if (runs or code) and Path("metrics").exists():
+        # What did finish is reported, although the report as a target would want all of it.
+        code = dvc("repro", "--quiet", "--single-item", "report") or code
+    synchronise(params)
+    summarise(params, code)
+    return code
+
+
+def dvc(*arguments: str) -> int:
+    """DVC, with the environment's own interpreter first on its path."""
+    path = os.pathsep.join([str(INTERPRETER), os.environ.get("PATH", "")])
+    return subprocess.run([sys.executable, "-m", "dvc", *arguments], env={**os.environ, "PATH": path}).returncode
+
+
+def synchronise(params: Params) -> None:
+    """Replay all journals; a tracking server that is away costs a line, nothing else."""
+    if not params.tracking.enabled:
+        return
+    from genfoundry.tracking import sync, unreachable
+
+    try:
+        sync(params.tracking.timeout_seconds)
+    except Exception as error:  # the boundary: results do not hang on a server
+        print(f"{unreachable(error)} `make repro` fills the gap when it does.", file=sys.stderr)
+
+
+def summarise(params: Params, code: int) -> None:
+    """The leaderboard, and where to look next."""
+    from genfoundry.report.leaderboard import boards_text
+
+    print(f"\n{boards_text(params.runs)}\n")
+    print("gallery      reports/index.html")
+    print("compare      make ui")
+    print("ship         dist/<run>/*.onnx, genfoundry generate dist/<run>")
+    if code:
+        print(
+            "\nNot everything was rebuilt: the lines that begin with ERROR above say what and why.",
+            file=sys.stderr,
+        )
+
+
+def run_profile(name: str, runs: Sequence[str] = ()) -> int:
+    """The same pipeline with the numbers of `profiles/<name>.yaml`, in `build/<name>/`.
+
+    Raises:
+        ParamsError: there is no such profile.
+    """
+    profile = Path("profiles") / f"{name}.yaml"
+    if not profile.exists():
+        raise ParamsError(
+            f"there is no {profile}; there are {', '.join(p.stem for p in Path('profiles').glob('*.yaml'))}"
+        )
+    clone = Path("build") / name
+    make_clone(clone)
+    merge(PARAMS, profile, clone / PARAMS)
+    environment = {**os.environ, "PYTHONPATH": "src"}
+    print(f"profile {name}: everything is made in {clone}/", flush=True)
+    return subprocess.run([sys.executable, "pipelines/repro.py", *runs], cwd=clone, env=environment).returncode
+
+
+def make_clone(target: Path) -> None:
+    """A clone of this checkout as it stands, uncommitted changes included, that shares its DVC cache."""
+    shutil.rmtree(target, ignore_errors=True)
+    subprocess.run(["git", "clone", "--quiet", ".", str(target)], check=True)
+    for name in _git_files("--cached", "--others", "--exclude-standard"):
+        if Path(name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(name, target / name)
+    for name in _git_files("--deleted"):
+        (target / name).unlink(missing_ok=True)
+    (target / ".dvc/config.local").write_text(f"[cache]\n    dir = {_cache()}\n")
+
+
+def merge(base: Path, changes: Path, target: Path) -> None:
+    """`base` with the leaves of `changes` in their places."""
+    from omegaconf import OmegaConf
+
+    OmegaConf.save(OmegaConf.merge(OmegaConf.load(base), OmegaConf.load(changes)), target)
+
+
+def _git_files(*options: str) -> list[str]:
+    listed = subprocess.run(["git", "ls-files", "-z", *options], capture_output=True, text=True, check=True)
+    return [name for name in listed.stdout.split("\0") if name]
+
+
+def _cache() -> Path:
+    shown = subprocess.run(
+        [sys.executable, "-m", "dvc", "cache", "dir"], capture_output=True, text=True, check=True
+    )
+    return Path(shown.stdout.strip()).resolve()
