@@ -55,7 +55,6 @@ def make_card(artifact: Artifact, scores: Mapping[str, Any], protocol: Mapping[s
             **protocol[metric],
             "baseline_name": protocol[metric]["baseline"],
             **roles,
-            "file_sha256": files[protocol[metric]["graph"]]["sha256"],
         }
         for metric, roles in scores.items()
     }

@@ -1,9 +1,10 @@
-"""Scores of exported files. One file a metric; each is a function of evidence and names the graph it judges."""
+"""Scores of exported files. One file a metric; each is a function of evidence and names the graph it judges.
+
+A new metric is a file with a `METRIC` and its place in `METRICS` of `metrics/stage.py`.
+"""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -42,9 +43,3 @@ class Metric:
     compute: Callable[[Any, Evaluation], float]
     definition: str
     leads: bool = False  # ranks the runs of a board
-
-
-def metrics() -> tuple[Metric, ...]:
-    """The `METRIC` of every file in this folder that defines one, by file name."""
-    modules = (importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__))
-    return tuple(module.METRIC for module in modules if hasattr(module, "METRIC"))

@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 
 from genfoundry.data.batches import Prepared
-from genfoundry.files import folder_atomic, write_json
+from genfoundry.files import folder_atomic, sha256_file, write_json
 from genfoundry.journal import Journal, recording
 from genfoundry.judge.reference import Reference
-from genfoundry.metrics import Metric, Paired, Sampled, metrics
+from genfoundry.metrics import Metric, Paired, Sampled, class_kl, frechet, kernel, modes, mse, psnr, ssim
 from genfoundry.metrics.baselines import PcaBaseline
 from genfoundry.params import Evaluation, load
 from genfoundry.pictures import from_bytes, grid, png, to_bytes
 from genfoundry.runtime.artifact import Artifact
+
+#: In the order of a reader's interest.
+METRICS = tuple(module.METRIC for module in (frechet, kernel, modes, class_kl, mse, psnr, ssim))
 
 Roles = dict[str, Any]  # "value", "baseline" and, where there is one, "floor" → evidence
 Pictures = dict[str, np.ndarray]  # name → (N, C, H, W) uint8
@@ -107,7 +110,7 @@ def evaluate_run(name: str) -> None:
         tracking=params.tracking,
     ) as journal:
         findings = {graph: FINDINGS[graph](setting) for graph in artifact if graph in FINDINGS}
-        scores, protocol = score(findings, params.evaluation, params.seed)
+        scores, protocol = score(findings, artifact, params.evaluation, params.seed)
         with folder_atomic(Path("plots") / name) as folder:
             for picture, images in pictures(findings):
                 content = png(grid(images, COLUMNS.get(picture)))
@@ -119,7 +122,9 @@ def evaluate_run(name: str) -> None:
         _tell(name, artifact.about["steps"], scores, journal)
 
 
-def score(findings: Mapping[str, Finding], config: Evaluation, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def score(
+    findings: Mapping[str, Finding], artifact: Artifact, config: Evaluation, seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The numbers and the words: two trees with the same keys."""
     scores, protocol = {}, {}
     for metric, finding in applicable(findings):
@@ -127,6 +132,7 @@ def score(findings: Mapping[str, Finding], config: Evaluation, seed: int) -> tup
         protocol[metric.name] = {
             "better": metric.better,
             "graph": metric.graph,
+            "file_sha256": sha256_file(artifact.graph(metric.graph).path),
             "leads": metric.leads,
             "definition": metric.definition,
             "baseline": finding.baseline,
@@ -139,7 +145,7 @@ def score(findings: Mapping[str, Finding], config: Evaluation, seed: int) -> tup
 
 def applicable(findings: Mapping[str, Finding]) -> Iterator[tuple[Metric, Finding]]:
     """Each metric with the evidence on its graph, where the run ships that graph."""
-    return ((metric, findings[metric.graph]) for metric in metrics() if metric.graph in findings)
+    return ((metric, findings[metric.graph]) for metric in METRICS if metric.graph in findings)
 
 
 def pictures(findings: Mapping[str, Finding]) -> Iterator[tuple[str, np.ndarray]]:

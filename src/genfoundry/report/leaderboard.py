@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from genfoundry.files import read_json
+from genfoundry.files import read_json, sha256_file
 from genfoundry.params import Run
 
 
@@ -52,11 +52,17 @@ def verdict(value: float, baseline: float, better: str) -> str:
     return "beats" if (value < baseline) == (better == "lower") else "misses"
 
 
-def rows_of(name: str, run: Run, folder: Path = Path("metrics")) -> list[Row]:
-    """The rows of one run; none where it was not evaluated."""
-    if not (folder / f"{name}.json").exists():
+def rows_of(name: str, run: Run, root: Path = Path()) -> list[Row]:
+    """The rows of one run; none where it was not evaluated, or where its scores are of other files than are there."""
+    try:
+        scores = read_json(root / "metrics" / f"{name}.json")
+        protocol = read_json(root / "metrics" / f"{name}.protocol.json")
+        measured = {words["graph"]: words["file_sha256"] for words in protocol.values()}
+        there = {graph: sha256_file(root / "onnx" / name / f"{graph}.onnx") for graph in measured}
+    except FileNotFoundError:
         return []
-    scores, protocol = read_json(folder / f"{name}.json"), read_json(folder / f"{name}.protocol.json")
+    if there != measured:
+        return []
     return [_row(name, run, metric, roles, protocol[metric]) for metric, roles in scores.items()]
 
 

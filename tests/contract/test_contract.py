@@ -1,0 +1,178 @@
+"""One suite over every family at tiny size. It names no family: `tiny.yaml` has an entry for each."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from genfoundry.closure import closure
+from genfoundry.contract import DataSpec, GenerativeModel, Phase
+from genfoundry.export import gate, onnx
+from genfoundry.models import build, families, family
+from genfoundry.params import Gate, Training, read, validate
+from genfoundry.runtime.artifact import Artifact
+from genfoundry.spec import VOCABULARY
+from genfoundry.training.loop import build_optimizers, train, update
+from genfoundry.training.runtime import Runtime, seed_step
+from genfoundry.training.weights import load_weights, save_weights
+
+DATA = DataSpec((1, 16, 16), tuple("abc"))
+TINY = read(Path(__file__).with_name("tiny.yaml"))
+GATE = Gate(batches=(1, 2, 7), seeds=1, max_abs=1e-4, mean_abs=1e-5, flips=1e-2, min_spread=1e-6)
+RUNTIME = Runtime(torch.device("cpu"))
+MAX_LINES = 250
+
+every_family = pytest.mark.parametrize("name", families())
+
+
+def tiny(name: str, seed: int = 0) -> GenerativeModel:
+    assert name in TINY, f"tests/contract/tiny.yaml has no entry for {name}"
+    torch.manual_seed(seed)
+    return build(name, TINY[name]["model"], DATA)
+
+
+def config(name: str, **changes: object) -> Training:
+    settings = {"steps": 4, "batch_size": 8, "log_every": 2, "sample_every": 2, "checkpoint_every": 2}
+    return validate(Training, {**settings, "optimizers": TINY[name]["optimizers"], **changes})
+
+
+class Supply:
+    """The same smooth images at every run; a batch is a pure function of its step."""
+
+    def at(self, step: int) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng([7, step])
+        coarse = rng.integers(0, 256, (8, 1, 4, 4)).astype(np.uint8)
+        image = coarse.repeat(4, axis=2).repeat(4, axis=3)
+        return {"image": image, "label": rng.integers(0, 3, 8)}
+
+
+class Recorder:
+    """Keeps what the loop tells."""
+
+    def __init__(self) -> None:
+        self.points: dict[tuple[str, int], float] = {}
+
+    def metrics(self, step: int, values: dict[str, float]) -> None:
+        self.points |= {(key, step): value for key, value in values.items()}
+
+    def samples(self, step: int, model: GenerativeModel) -> None:
+        assert not any(parameter.isnan().any() for parameter in model.parameters())
+
+
+def fit(name: str, checkpoint: Path, steps: int, **changes: object) -> tuple[GenerativeModel, Recorder]:
+    recorder = Recorder()
+    model = train(
+        tiny(name),
+        Supply(),
+        config(name, steps=steps, **changes),
+        RUNTIME,
+        seed=0,
+        checkpoint=checkpoint,
+        observer=recorder,
+        title=name,
+    )
+    return model, recorder
+
+
+def run_phase(name: str, model: GenerativeModel, phase: Phase, steps: int) -> list[float]:
+    """One phase alone, on one batch, with the same noise at every step."""
+    settings = config(name)
+    optimizers = build_optimizers(model.phases(), settings)
+    batch = RUNTIME.batch(Supply().at(0))
+    totals = []
+    for _ in range(steps):
+        seed_step(0, 0)
+        with torch.no_grad():
+            totals.append(float(phase.loss(batch).total))
+        seed_step(0, 0)
+        update(phase, model, optimizers[phase.optimizer], batch, 0, settings, RUNTIME)
+    return totals
+
+
+@every_family
+def test_a_phase_moves_only_what_it_trains(name):
+    for index in range(len(tiny(name).phases())):
+        model = tiny(name)
+        phase = model.phases()[index]
+        before = {key: value.detach().clone() for key, value in model.named_parameters()}
+        run_phase(name, model, phase, 1)
+        trained = {id(parameter) for parameter in phase.trains.parameters()}
+        for key, parameter in model.named_parameters():
+            moved = not torch.equal(parameter, before[key])
+            assert moved == (id(parameter) in trained), f"{phase.optimizer}: {key}"
+
+
+@every_family
+def test_each_phase_overfits_one_batch(name):
+    for index in range(len(tiny(name).phases())):
+        model = tiny(name)
+        totals = run_phase(name, model, model.phases()[index], 60)
+        assert min(totals[-5:]) < totals[0] - 0.05 * abs(totals[0])
+
+
+@every_family
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_an_interrupted_run_gives_the_same_bits(name, ema, tmp_path):
+    whole, told = fit(name, tmp_path / "whole", 8, ema=ema)
+    fit(name, tmp_path / "parts", 4, ema=ema)
+    parts, told_later = fit(name, tmp_path / "parts", 8, ema=ema)
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, parts.state_dict()[key]), key
+    assert told_later.points == {k: v for k, v in told.points.items() if k[1] > 4}
+
+
+@every_family
+def test_every_graph_ships(name, tmp_path):
+    """Trained a little, saved, loaded, exported, through the gate, run as a user runs it."""
+    model, _ = fit(name, tmp_path / "checkpoint", 4)
+    save_weights(tmp_path / "weights.safetensors", model)
+    restored = tiny(name, seed=1)
+    load_weights(tmp_path / "weights.safetensors", restored)
+    for graph in restored.eval().graphs():
+        path = tmp_path / f"{graph.name}.onnx"
+        onnx.write(graph, path, {}, 20)
+        gate.check(graph, path, GATE)
+        shipped = Artifact.load(path).graph(graph.name)
+        assert shipped.inputs == graph.inputs
+        assert shipped.outputs == graph.outputs
+        outputs = shipped(**onnx.example(graph))
+        for output, spec in zip(
+            [outputs] if len(graph.outputs) == 1 else outputs.values(), graph.outputs.values(), strict=True
+        ):
+            assert output.shape == (onnx.EXAMPLE_BATCH, *spec.shape[1:])
+            if spec.kind == "image":
+                assert 0.0 <= output.min() <= output.max() <= 1.0
+
+
+@every_family
+def test_graphs_keep_to_the_vocabulary(name):
+    graphs = tiny(name).graphs()
+    assert graphs
+    assert len({graph.name for graph in graphs}) == len(graphs)
+    assert {graph.name for graph in graphs} <= set(VOCABULARY)
+
+
+@every_family
+def test_golden_losses(name, tmp_path):
+    _, recorder = fit(name, tmp_path / "checkpoint", 1)
+    found = {key: value for (key, _), value in recorder.points.items() if not key.endswith("grad_norm")}
+    assert found == pytest.approx(TINY[name]["golden"], rel=2e-3, abs=1e-4)
+
+
+@every_family
+def test_a_family_is_readable_in_one_sitting(name):
+    path = Path(f"src/genfoundry/models/{name}.py")
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+    assert family(name).__doc__
+
+
+@every_family
+def test_families_do_not_import_each_other(name):
+    path = Path(f"src/genfoundry/models/{name}.py")
+    reached = {file.stem for file in closure(path) if file.parent == path.parent}
+    assert reached <= {name, "__init__"}
+
+
+def test_the_suite_has_no_entry_without_a_family():
+    assert set(TINY) == set(families())

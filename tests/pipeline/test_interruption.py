@@ -1,0 +1,77 @@
+"""Killed at any moment and run again: the same bits, every point once, and nobody trains on."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.pipeline.conftest import Workspace
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
+
+STEPS = 600
+SETTINGS = {"steps": STEPS, "log_every": 10, "sample_every": 100, "checkpoint_every": 20}
+PATIENCE_S = 60.0
+
+
+def lengthen(workspace: Workspace) -> None:
+    workspace.keep_only("vae")
+    workspace.params(**{f"runs.vae.training.{key}": value for key, value in SETTINGS.items()})
+
+
+def wait(condition, seconds: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def kill(process: psutil.Process) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+
+
+def kill_the_trainer(workspace, driver):
+    for trainer in workspace.trainers():
+        kill(trainer)
+
+
+def kill_dvc(workspace, driver):
+    """dvc and the driver above it; the trainer must notice by itself."""
+    for process in [*psutil.Process(driver.pid).children(), psutil.Process(driver.pid)]:
+        kill(process)
+
+
+@pytest.mark.parametrize("victim", [kill_the_trainer, kill_dvc])
+def test_killed_three_times_and_finished(built, tmp_path, victim):
+    expected = uninterrupted(built, tmp_path / "whole")
+    workspace = built.copy(tmp_path / "killed")
+    lengthen(workspace)
+    for step in (30, 200, 450):
+        driver = workspace.start("pipelines/repro.py", "vae")
+        wait(lambda step=step: workspace.live_steps("vae") >= step)
+        victim(workspace, driver)
+        wait(lambda: not workspace.trainers(), seconds=10.0)
+        driver.wait(PATIENCE_S)
+        assert not (workspace.path / "models/vae").exists()
+    done = workspace.repro("vae")
+    assert done.returncode == 0
+    assert workspace.weights("vae") == expected.weights("vae")
+    assert history(workspace) == history(expected)
+    points = [(key, e["step"]) for e in workspace.journal("vae") if e["kind"] == "metrics" for key in e["values"]]
+    assert len(points) == len(set(points))
+    assert {step for _, step in points} == set(range(10, STEPS + 1, 10))
+
+
+def uninterrupted(built: Workspace, target: Path) -> Workspace:
+    """The same run without DVC, so that its cache cannot hand the result to the other."""
+    workspace = built.copy(target)
+    lengthen(workspace)
+    assert workspace.run("pipelines/train.py", "vae").returncode == 0
+    return workspace
+
+
+def history(workspace: Workspace) -> bytes:
+    return (workspace.path / "history/vae.csv").read_bytes()

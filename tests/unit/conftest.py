@@ -1,0 +1,81 @@
+"""What several unit tests share: a folder to work in, params on disk, one exported run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from genfoundry.data.prepare import prepare
+from genfoundry.export import onnx
+from genfoundry.models import build
+from genfoundry.params import Dataset, validate
+from tests.unit import tiny
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder whose params.yaml is valid and whose tracking stays inside it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    for name in ("DVC_STAGE", "DVC_EXP_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    write_params(tmp_path, tiny.params_tree())
+    return tmp_path
+
+
+def write_params(folder: Path, tree: dict[str, Any]) -> Path:
+    """JSON is YAML."""
+    path = folder / "params.yaml"
+    path.write_text(json.dumps(tree, indent=1))
+    return path
+
+
+@pytest.fixture
+def params_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a params.yaml with changes to the valid one."""
+    return lambda **changes: write_params(tmp_path, tiny.params_tree(**changes))
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`onnx/tiny/` with the four graphs of an untrained VAE; read-only by agreement."""
+    folder = tmp_path_factory.mktemp("shipped") / "onnx" / "tiny"
+    torch.manual_seed(0)
+    model = build("vae", tiny.VAE, tiny.DATA).eval()
+    for graph in model.graphs():
+        onnx.write(graph, folder / f"{graph.name}.onnx", tiny.ABOUT, opset=20)
+    return folder
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """Raw arrays of two classes that anything can tell apart: dark and bright images."""
+    folder = tmp_path / "data" / "raw" / "dots"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 60), ("test", 40)):
+        labels = np.arange(count, dtype=np.uint8) % 2
+        images = rng.integers(0, 100, (count, 8, 8)) + 150 * labels[:, None, None]
+        np.save(folder / f"{split}_images.npy", images.astype(np.uint8))
+        np.save(folder / f"{split}_labels.npy", labels)
+    return folder
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    """The entry of params.yaml that describes `raw`."""
+    return validate(Dataset, tiny.params_tree()["datasets"]["dots"])
+
+
+@pytest.fixture
+def prepared(raw: Path, dataset: Dataset) -> Path:
+    """`data/prepared/dots/`."""
+    folder = raw.parents[1] / "prepared" / "dots"
+    prepare("dots", dataset, raw, folder)
+    return folder

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genfoundry.data.batches import Prepared
+from genfoundry.data.prepare import DataError, prepare, row_keys, to_nchw
+from genfoundry.files import read_json
+from genfoundry.params import Dataset
+
+
+def test_arrays_are_nchw_bytes_and_the_record_counts_them(prepared: Path, raw: Path) -> None:
+    split = Prepared(prepared).split("train")
+    assert split.images.shape == (60, 1, 8, 8)
+    assert split.images.dtype == np.uint8
+    assert split.labels.dtype == np.int64
+    assert np.array_equal(split.images[:, 0], np.load(raw / "train_images.npy"))
+    about = read_json(prepared / "dataset.json")
+    assert about["counts"] == {"train": 60, "test": 40}
+    assert about["class_counts"] == {"train": [30, 30], "test": [20, 20]}
+    assert about["left_out_of_training"] == {"also_in_test": 0}
+
+
+def test_a_training_image_of_the_test_split_is_left_out_with_its_label(raw: Path, dataset: Dataset) -> None:
+    train, test = np.load(raw / "train_images.npy"), np.load(raw / "test_images.npy")
+    train[[3, 10]] = test[[7, 7]]
+    np.save(raw / "train_images.npy", train)
+    labels = np.load(raw / "train_labels.npy")
+    target = raw.parent / "out"
+    prepare("dots", dataset, raw, target)
+    left = Prepared(target)
+    assert left.about["left_out_of_training"] == {"also_in_test": 2}
+    assert np.array_equal(left.split("train").images[:, 0], np.delete(train, [3, 10], axis=0))
+    assert np.array_equal(left.split("train").labels, np.delete(labels, [3, 10]))
+    assert len(left.split("test")) == 40
+
+
+def test_limit_keeps_the_first_of_each_split(raw: Path, dataset: Dataset) -> None:
+    prepare("dots", dataset.model_copy(update={"limit": 7}), raw, raw.parent / "out")
+    limited = Prepared(raw.parent / "out")
+    assert limited.about["counts"] == {"train": 7, "test": 7}
+    assert np.array_equal(limited.split("test").images[:, 0], np.load(raw / "test_images.npy")[:7])
+
+
+@pytest.mark.parametrize(
+    ("file", "array", "words"),
+    [
+        ("train_images", np.zeros((60, 9, 8), np.uint8), r"^datasets\.dots\.shape: .*\(1, 8, 8\).*\(1, 9, 8\)"),
+        ("train_images", np.zeros((60, 8, 8, 3), np.uint8), r"^datasets\.dots\.shape: .*\(3, 8, 8\)"),
+        ("test_images", np.zeros((40, 8, 8), np.float32), r"^datasets\.dots\.shape: .*float32"),
+        ("train_labels", np.full(60, 2), r"^datasets\.dots\.classes: 2 names, but labels up to 2"),
+        ("test_labels", np.full(40, -1), r"^datasets\.dots\.classes"),
+        ("train_labels", np.zeros(59, int), r"^dots: 60 train images but 59 labels"),
+    ],
+)
+def test_data_that_differs_from_params_is_refused(
+    raw: Path, dataset: Dataset, file: str, array: np.ndarray, words: str
+) -> None:
+    np.save(raw / f"{file}.npy", array)
+    with pytest.raises(DataError, match=words):
+        prepare("dots", dataset, raw, raw.parent / "out")
+    assert not (raw.parent / "out").exists()
+
+
+@pytest.mark.parametrize("file", ["train_images", "train_labels", "test_images", "test_labels"])
+def test_fingerprint_follows_the_content(prepared: Path, raw: Path, dataset: Dataset, file: str) -> None:
+    again = raw.parent / "again"
+    prepare("dots", dataset, raw, again)
+    assert Prepared(again).about == Prepared(prepared).about
+    array = np.load(raw / f"{file}.npy")
+    array[0] = 1 - array[0] if array.ndim == 1 else array[0] + 1
+    np.save(raw / f"{file}.npy", array)
+    prepare("dots", dataset, raw, raw.parent / "other")
+    assert Prepared(raw.parent / "other").about["fingerprint"] != Prepared(prepared).about["fingerprint"]
+
+
+def test_colour_channels_move_before_the_pixels(dataset: Dataset) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)
+    found = to_nchw("dots", images, dataset.model_copy(update={"shape": (3, 8, 8)}))
+    assert found.flags.c_contiguous
+    assert np.array_equal(found[1, 2], images[1, :, :, 2])
+
+
+def test_row_keys_are_equal_for_equal_images_alone() -> None:
+    images = np.random.default_rng(0).integers(0, 2, (500, 1, 2, 2)).astype(np.uint8)
+    _, by_key = np.unique(row_keys(images), return_inverse=True)
+    _, by_pixel = np.unique(images.reshape(500, -1), axis=0, return_inverse=True)
+    pairs = {*zip(by_key.ravel(), by_pixel.ravel(), strict=True)}
+    assert len(pairs) == len(set(by_key.ravel())) == len(set(by_pixel.ravel()))

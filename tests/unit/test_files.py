@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from genfoundry.files import folder_atomic, read_json, sha256, sha256_file, write_atomic, write_json
+
+
+def test_write_makes_folders_and_leaves_only_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    write_atomic(path, b"one")
+    write_atomic(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [p.name for p in path.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace"])
+def test_an_interrupted_write_leaves_the_old_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+
+    def cut(*_: object) -> None:
+        raise OSError("power cut")
+
+    monkeypatch.setattr(call, cut)
+    with pytest.raises(OSError, match="power cut"):
+        write_atomic(path, b"new and longer")
+    assert path.read_bytes() == b"old"
+    monkeypatch.undo()
+    write_atomic(path, b"new and longer")
+    assert path.read_bytes() == b"new and longer"
+
+
+def test_a_tree_that_is_no_json_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "tree.json"
+    write_json(path, {"ä": [1, None]})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert read_json(path) == {"ä": [1, None]}
+    assert "ä" in path.read_text(encoding="utf-8")
+
+
+def test_folder_appears_when_the_block_ends_well_and_replaces_the_old(tmp_path: Path) -> None:
+    target = tmp_path / "out" / "run"
+    for name in ("first", "second"):
+        with folder_atomic(target) as folder:
+            (folder / name).write_text(name)
+            assert not (target / name).exists()
+    assert [p.name for p in target.iterdir()] == ["second"]
+    assert [p.name for p in target.parent.iterdir()] == ["run"]
+    assert target.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_folder_vanishes_on_error(tmp_path: Path, before: bool) -> None:
+    target = tmp_path / "run"
+    if before:
+        target.mkdir()
+        (target / "old").write_text("old")
+
+    def fill() -> None:
+        with folder_atomic(target) as folder:
+            (folder / "half").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fill()
+    assert [p.name for p in tmp_path.rglob("*")] == (["run", "old"] if before else [])
+
+
+def test_digests_agree_with_hashlib(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 5000
+    (tmp_path / "file").write_bytes(content)
+    expected = hashlib.sha256(content).hexdigest()
+    assert sha256(content) == sha256(memoryview(content)) == sha256_file(tmp_path / "file") == expected

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.distributions import Bernoulli, Normal, kl_divergence
+from torch.nn import functional as F
+
+from genfoundry import losses
+
+torch.manual_seed(0)
+X = torch.rand(5, 2, 3, 4, dtype=torch.float64)
+LOGITS = 3 * torch.randn(5, 2, 3, 4, dtype=torch.float64)
+REAL, FAKE = 4 * torch.randn(7, 1, dtype=torch.float64), 4 * torch.randn(7, 1, dtype=torch.float64)
+
+
+def per_image(values: torch.Tensor) -> torch.Tensor:
+    return values.flatten(1).sum(1).mean()
+
+
+def test_squared_error_is_summed_over_an_image_and_averaged_over_the_batch() -> None:
+    torch.testing.assert_close(losses.squared_error(X, LOGITS), per_image((X - LOGITS) ** 2))
+    assert losses.squared_error(X, X) == 0
+
+
+@pytest.mark.parametrize("x", [X, X.round()])
+def test_bernoulli_nll_is_the_distribution_s(x: torch.Tensor) -> None:
+    expected = per_image(-Bernoulli(logits=LOGITS, validate_args=False).log_prob(x))
+    torch.testing.assert_close(losses.bernoulli_nll(x, LOGITS), expected)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 1.0, 3.0])
+def test_gaussian_nll_is_the_distribution_s(sigma: float) -> None:
+    expected = per_image(-Normal(LOGITS, sigma).log_prob(X))
+    torch.testing.assert_close(losses.gaussian_nll(X, LOGITS, sigma), expected, rtol=1e-6, atol=0)
+
+
+def test_kl_is_the_distributions_and_zero_at_the_prior() -> None:
+    mean, log_var = torch.randn(2, 6, 4, dtype=torch.float64)
+    prior = Normal(torch.zeros_like(mean), torch.ones_like(mean))
+    expected = kl_divergence(Normal(mean, (0.5 * log_var).exp()), prior).sum(1).mean()
+    torch.testing.assert_close(losses.kl_standard_normal(mean, log_var), expected)
+    assert losses.kl_standard_normal(torch.zeros(3, 2), torch.zeros(3, 2)) == 0
+
+
+def test_discriminator_is_cross_entropy_with_what_each_side_is() -> None:
+    loss = losses.discriminator(REAL, FAKE)
+    expected = F.binary_cross_entropy_with_logits(
+        torch.cat([REAL, FAKE]), torch.cat([torch.ones_like(REAL), torch.zeros_like(FAKE)]), reduction="sum"
+    )
+    torch.testing.assert_close(loss.total, expected / len(REAL))
+    torch.testing.assert_close(loss.watched["real_probability"], REAL.sigmoid().mean())
+    torch.testing.assert_close(loss.watched["fake_probability"], FAKE.sigmoid().mean())
+
+
+@pytest.mark.parametrize(
+    ("name", "sign", "target"), [("non_saturating", 1, torch.ones_like), ("minimax", -1, torch.zeros_like)]
+)
+def test_generator_losses_are_cross_entropies(name: str, sign: int, target) -> None:
+    expected = sign * F.binary_cross_entropy_with_logits(FAKE, target(FAKE))
+    torch.testing.assert_close(losses.GENERATOR[name](FAKE), expected)
+
+
+@pytest.mark.parametrize("loss", [*losses.GENERATOR.values(), lambda x: losses.discriminator(x, x).total])
+def test_confident_logits_stay_finite(loss) -> None:
+    logits = torch.tensor([[1e4], [-1e4]], requires_grad=True)
+    loss(logits).backward()
+    assert loss(logits).isfinite()
+    assert logits.grad.isfinite().all()
+
+
+def test_only_the_saturating_generator_starves_when_it_loses() -> None:
+    gradients = {}
+    for name, loss in losses.GENERATOR.items():
+        logits = torch.full((1, 1), -20.0, requires_grad=True)
+        loss(logits).backward()
+        gradients[name] = abs(float(logits.grad))
+    assert gradients["minimax"] < 1e-6 < 0.99 < gradients["non_saturating"]

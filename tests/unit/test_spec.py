@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from genfoundry.spec import DataSpec, TensorSpec
+
+RNG = 7
+
+
+def draw(spec: TensorSpec, **axes: int) -> np.ndarray:
+    return spec.draw(np.random.default_rng(RNG), **axes)
+
+
+@pytest.mark.parametrize(
+    ("spec", "values"),
+    [
+        (TensorSpec(("batch", 50), "image"), (0.0, 1.0)),
+        (TensorSpec(("batch", 50), "uniform", -1.0, 3.0), (-1.0, 3.0)),
+        (TensorSpec(("batch", 50), "scalar", 2.0, 4.0), (2.0, 4.0)),
+    ],
+)
+def test_ranged_kinds_fill_their_range(spec: TensorSpec, values: tuple[float, float]) -> None:
+    drawn, (low, high) = draw(spec, batch=100), values
+    assert drawn.dtype == np.float32
+    assert low <= drawn.min() < low + 0.01 * (high - low)
+    assert high >= drawn.max() > high - 0.01 * (high - low)
+
+
+def test_normal_is_standard_normal() -> None:
+    drawn = draw(TensorSpec(("batch", 100), "normal"), batch=1000)
+    # Five standard errors of 100,000 draws.
+    assert abs(drawn.mean()) < 5 / 316
+    assert abs(drawn.std() - 1) < 5 / 316
+
+
+@pytest.mark.parametrize(
+    ("spec", "values"),
+    [
+        (TensorSpec(("batch",), "label", high=4.0, dtype="int64"), {0, 1, 2, 3}),
+        (TensorSpec(("batch",), "mask"), {0.0, 1.0}),
+    ],
+)
+def test_discrete_kinds_take_each_value(spec: TensorSpec, values: set[float]) -> None:
+    drawn = draw(spec, batch=200)
+    assert set(drawn.tolist()) == values
+    assert drawn.dtype == spec.dtype
+
+
+def test_value_is_never_drawn() -> None:
+    with pytest.raises(ValueError, match="compute it with another graph"):
+        draw(TensorSpec(("batch", 2), "value"), batch=1)
+
+
+def test_dynamic_axes_take_the_sizes_that_are_given_and_a_seed_repeats() -> None:
+    spec = TensorSpec(("batch", 3, "height", 5), "image")
+    drawn = draw(spec, batch=2, height=7)
+    assert drawn.shape == (2, 3, 7, 5)
+    assert np.array_equal(drawn, draw(spec, batch=2, height=7))
+    with pytest.raises(KeyError):
+        draw(spec, batch=2)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [TensorSpec(("batch", 1, "2*height"), "image"), TensorSpec((3,), "label", 0.0, 9.0, "int64")],
+)
+def test_json_round_trip(spec: TensorSpec) -> None:
+    assert TensorSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_images_are_unit_range_batches() -> None:
+    assert DataSpec((3, 4, 5), ("a",)).image == TensorSpec(("batch", 3, 4, 5), "image", 0.0, 1.0, "float32")

@@ -1,0 +1,146 @@
+"""Learners, graphs and params small enough to train and export in a blink, but real."""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genfoundry.contract import DataSpec, Graph, Learner, Loss, Phase, TensorSpec
+from genfoundry.params import Gate, Training
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+SHAPE = (1, 8, 8)
+DATA = DataSpec(SHAPE, ("zero", "one"))
+VAE = {"latent_dim": 3, "channels": 2, "features": 8, "likelihood": "bernoulli"}
+GATE = Gate(batches=(1, 2, 5), seeds=2, max_abs=1e-4, mean_abs=1e-5, flips=1e-3, min_spread=1e-3)
+ABOUT = {
+    "run": "tiny",
+    "family": "vae",
+    "identity": "f" * 64,
+    "steps": 4,
+    "dataset": "dots",
+    "fingerprint": "a" * 64,
+    "licence": "CC0",
+    "classes": ["zero", "one"],
+}
+
+_TRAINING = {"steps": 4, "batch_size": 4, "log_every": 2, "sample_every": 2, "checkpoint_every": 2}
+_PARAMS = {
+    "seed": 0,
+    "datasets": {
+        "dots": {
+            "sources": [{"kind": "npm", "package": "dots", "version": "1.0.0"}],
+            "sha256": {"train_images": "0" * 64},
+            "shape": list(SHAPE),
+            "classes": ["zero", "one"],
+            "licence": "CC0",
+            "judge": {
+                "channels": 2,
+                "features": 4,
+                "accuracy": 0.5,
+                "training": {**_TRAINING, "optimizers": {"judge": {"lr": 1e-2}}},
+            },
+        }
+    },
+    "runs": {
+        "tiny": {
+            "family": "vae",
+            "data": {"dataset": "dots"},
+            "model": VAE,
+            "training": {**_TRAINING, "optimizers": {"vae": {"lr": 1e-3}}},
+        }
+    },
+    "evaluation": {"samples": 100, "kid_subsets": 2, "kid_subset_size": 10, "mode_share": 0.1, "pictures": 4},
+    "export": {"opset": 20, "gate": GATE.model_dump(mode="json")},
+    "tracking": {"enabled": False},
+}
+
+
+def params_tree(**changes: Any) -> dict[str, Any]:
+    """A valid params.yaml; `changes` are dotted paths, with `__` for the dots, and None deletes."""
+    tree = copy.deepcopy(_PARAMS)
+    for path, value in changes.items():
+        *parents, leaf = path.split("__")
+        place: Any = tree
+        for part in parents:
+            place = place[part]
+        if value is None:
+            del place[leaf]
+        else:
+            place[leaf] = value
+    return tree
+
+
+def training(**changes: Any) -> Training:
+    """A short training of one optimizer called `net`."""
+    return Training(**{**_TRAINING, "optimizers": {"net": {"lr": 1e-2}}, **changes})
+
+
+class Net(Learner):
+    """Regresses the mean pixel through BatchNorm and Dropout: all that a resume has to restore."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.2))
+        self.head = nn.Linear(6, 1)
+        self.helper = nn.Linear(1, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.head(self.body(image))
+
+    def loss(self, batch: Any) -> Loss:
+        x = batch["image"]
+        error = (self(x) - x.mean(dim=(1, 2, 3))[:, None]).square().mean()
+        return Loss({"error": error}, {"helper": self.helper.weight.sum()})
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("net", self, self.loss),)
+
+    def graphs(self) -> tuple[Graph, ...]:
+        network = nn.Sequential(self.body, self.head)
+        return (Graph("encode", network, {"image": DATA.image}, {"latent": TensorSpec(("batch", 1), "value")}),)
+
+
+class Generator(nn.Module):
+    """Noise (N, 4) → image (N, 1, 8, 8), through whatever `last` does."""
+
+    def __init__(self, last: nn.Module | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(4, 64)
+        self.last = last or nn.Sigmoid()
+
+    def forward(self, noise: Tensor) -> Tensor:
+        return self.last(self.linear(noise).unflatten(1, SHAPE))
+
+
+def generate_graph(module: nn.Module | None = None, **image: Any) -> Graph:
+    """`module` as a `generate` graph."""
+    noise = TensorSpec(("batch", 4), "normal")
+    return Graph("generate", module or Generator(), {"noise": noise}, {"image": DATA.image})
+
+
+def python(*arguments: str, cwd: Path, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A fresh interpreter that sees the package, in `cwd`."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=check,
+        timeout=120,
+        **options,
+    )
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """For a subprocess that sees the package."""
+    return {**os.environ, "PYTHONPATH": str(SOURCE), **changes}
