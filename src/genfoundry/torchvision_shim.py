@@ -2,8 +2,8 @@
 
 A CPU torch next to PyPI's CUDA-linked torchvision cannot load torchvision's extension, and then
 `import torchvision` fails on two schemas that only the extension defines. Its Python side (data sets,
-transforms, models), and with it torchmetrics, needs neither: declaring them is enough. Import this
-module before either library.
+transforms, models), and with it torchmetrics, needs neither: declaring them is enough. Take torchvision
+from here, and import this module before torchmetrics.
 """
 
 from __future__ import annotations
@@ -35,3 +35,7 @@ if not _extension_loads():
     _library = torch.library.Library("torchvision", "DEF")  # lives as long as this module
     for _schema in _SCHEMAS:
         _library.define(_schema)
+
+import torchvision  # noqa: E402  (after the schemas)
+
+__all__ = ["torchvision"]

@@ -38,7 +38,7 @@ def repro(runs: Sequence[str] = ()) -> int:
 
 
 def _checked() -> Params:
-    """params.yaml, with the families' own demands where it or a family is newer than the last check: they take torch."""
+    """params.yaml, checked against the families' own demands too where it or one of them changed: that takes torch."""
     passed = Path("build/params.ok")
     files = [PARAMS, *Path("src/genfoundry/models").glob("*.py")]
     if passed.exists() and passed.stat().st_mtime > max(file.stat().st_mtime for file in files):

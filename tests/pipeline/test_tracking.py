@@ -93,7 +93,6 @@ def assert_complete(uri: str, workspace: Workspace, runs: tuple[str, ...]) -> No
             e for stage in ("train", "export", "evaluate", "package") for e in workspace.journal(name, stage)
         ]
         points = Counter((k, e["step"]) for e in entries if e["kind"] == "metrics" for k in e["values"])
-        there = Counter((k, m.step) for k, _ in points for m in () or client.get_metric_history(run_id, k))
         keys = {key for key, _ in points}
         there = Counter((key, m.step) for key in keys for m in client.get_metric_history(run_id, key))
         assert there == points

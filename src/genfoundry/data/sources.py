@@ -84,14 +84,13 @@ def check(arrays: Mapping[str, np.ndarray], expected: Mapping[Part, str]) -> Non
 
 def from_torchvision(source: Source, folder: Path) -> None:
     """The official files, by torchvision's own data set class, which knows its mirrors and checksums."""
-    from torchvision import datasets
 
-    import genfoundry.torchvision_shim  # noqa: F401  (before torchvision)
+    from genfoundry.torchvision_shim import torchvision
 
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SOCKET_TIMEOUT_S)
     try:
-        getattr(datasets, source.package)(folder, download=True)
+        getattr(torchvision.datasets, source.package)(folder, download=True)
     except RuntimeError as error:
         raise SourceError(str(error)) from error
     finally:

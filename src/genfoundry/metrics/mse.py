@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torchmetrics.functional import mean_squared_error
 
-import genfoundry.torchvision_shim  # noqa: F401  (before torchmetrics)
 from genfoundry.metrics import Metric, Paired
 from genfoundry.params import Evaluation
 

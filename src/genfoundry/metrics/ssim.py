@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-import genfoundry.torchvision_shim  # noqa: F401  (before torchmetrics)
 from genfoundry.metrics import Metric, Paired
 from genfoundry.params import Evaluation
 

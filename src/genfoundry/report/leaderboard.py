@@ -53,7 +53,7 @@ def verdict(value: float, baseline: float, better: str) -> str:
 
 
 def rows_of(name: str, run: Run, root: Path = Path()) -> list[Row]:
-    """The rows of one run; none where it was not evaluated, or where its scores are of other files than are there."""
+    """The rows of one run; none where it was not evaluated, or where its scores are not of the files there."""
     try:
         scores = read_json(root / "metrics" / f"{name}.json")
         protocol = read_json(root / "metrics" / f"{name}.protocol.json")
