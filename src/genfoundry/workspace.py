@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
+from genfoundry.files import write_atomic
 from genfoundry.params import PARAMS, Params, ParamsError, load
 
 INTERPRETER = Path(sys.executable).parent  # where `dvc`, and the `python` of dvc.yaml, are
@@ -38,7 +42,7 @@ def repro(runs: Sequence[str] = ()) -> int:
 
 
 def _checked() -> Params:
-    """params.yaml, checked against the families' own demands too where it or one of them changed: that takes torch."""
+    """params.yaml; where it or a family changed, checked against the families' demands too, which takes torch."""
     passed = Path("build/params.ok")
     files = [PARAMS, *Path("src/genfoundry/models").glob("*.py")]
     if passed.exists() and passed.stat().st_mtime > max(file.stat().st_mtime for file in files):
@@ -50,8 +54,39 @@ def _checked() -> Params:
 
 def dvc(*arguments: str) -> int:
     """DVC, with the environment's own interpreter first on its path."""
+    forget_the_dead(Path(".dvc/tmp/rwlock"))
     path = os.pathsep.join([str(INTERPRETER), os.environ.get("PATH", "")])
     return subprocess.run([sys.executable, "-m", "dvc", *arguments], env={**os.environ, "PATH": path}).returncode
+
+
+def forget_the_dead(locks: Path) -> None:
+    """Release what a killed DVC still seems to hold.
+
+    DVC releases the locks of a process that is gone, but not where its number is a zombie's (a container whose first
+    process reaps no children) or has been given to another program.
+    """
+    try:
+        held = json.loads(locks.read_text())
+    except FileNotFoundError:
+        return
+    except json.JSONDecodeError:  # killed while it wrote
+        locks.unlink()
+        return
+    readers = {path: [info for info in infos if _is_dvc(info["pid"])] for path, infos in held["read"].items()}
+    alive = {
+        "read": {path: infos for path, infos in readers.items() if infos},
+        "write": {path: info for path, info in held["write"].items() if _is_dvc(info["pid"])},
+    }
+    if alive != held:
+        write_atomic(locks, json.dumps(alive).encode())
+
+
+def _is_dvc(pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and any("dvc" in word for word in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def synchronise(params: Params) -> None:

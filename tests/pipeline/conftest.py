@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock
 from omegaconf import OmegaConf
 
 from genfoundry.files import sha256_file
@@ -18,6 +18,7 @@ from genfoundry.journal import mend
 from genfoundry.workspace import make_clone, merge
 
 ROOT = Path(__file__).parents[2]
+LOG = "first.log"  # what the first `make repro` printed; there when it has ended well
 # One thread a process: two trainers that spin on the same cores slow each other down a hundredfold.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": "src", "OMP_NUM_THREADS": "1"} | {"MLFLOW_TRACKING_URI": ""}
 
@@ -114,9 +115,16 @@ def _safely(path: Path) -> list[dict]:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workspace:
     """A smoke-sized clone of this checkout in which `make repro` has run once; tests must not change it."""
-    path = tmp_path_factory.mktemp("pipeline") / "built"
+    if worker_id == "master":
+        return build(tmp_path_factory.mktemp("pipeline") / "built")
+    shared = tmp_path_factory.getbasetemp().parent / "built"
+    with FileLock(f"{shared}.lock"):
+        return Workspace(shared) if (shared / LOG).exists() else build(shared)
+
+
+def build(path: Path) -> Workspace:
     before = Path.cwd()
     os.chdir(ROOT)
     try:
@@ -124,11 +132,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         merge(Path("params.yaml"), Path("profiles/smoke.yaml"), path / "params.yaml")
     finally:
         os.chdir(before)
+    # A cache of its own: what an earlier session trained would be handed to this one.
+    (path / ".dvc/config.local").write_text(f"[cache]\n    dir = {path.parent / 'cache'}\n")
     workspace = Workspace(path)
     done = workspace.repro()
     assert done.returncode == 0, done.stderr[-3000:]
-    (path / "first.log").write_text(done.stdout)
-    yield workspace
+    (path / LOG).write_text(done.stdout)
+    return workspace
 
 
 @pytest.fixture

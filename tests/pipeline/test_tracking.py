@@ -17,7 +17,10 @@ from mlflow import MlflowClient
 from tests.pipeline.conftest import Workspace, executed
 from tests.pipeline.test_interruption import lengthen, wait
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
+pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("tracking")]
+
+
+RUNS = ("autoencoder", "dcgan", "gan", "vae")
 
 
 class Server:
@@ -106,20 +109,19 @@ def assert_complete(uri: str, workspace: Workspace, runs: tuple[str, ...]) -> No
 
 
 def test_a_lost_store_is_filled_again_without_training(workspace, server):
-    runs = ("autoencoder", "dcgan", "gan", "vae")
     server.start()
     assert executed(workspace.repro(MLFLOW_TRACKING_URI=server.uri)) == set()
-    assert_complete(server.uri, workspace, runs)
+    assert_complete(server.uri, workspace, RUNS)
     server.forget()
     server.start()
     assert executed(workspace.repro(MLFLOW_TRACKING_URI=server.uri)) == set()
-    assert_complete(server.uri, workspace, runs)
+    assert_complete(server.uri, workspace, RUNS)
     workspace.repro(MLFLOW_TRACKING_URI=server.uri)
-    assert_complete(server.uri, workspace, runs)
+    assert_complete(server.uri, workspace, RUNS)
 
 
 def test_a_server_killed_in_mid_training(workspace, server):
-    lengthen(workspace)
+    lengthen(workspace, 540)
     server.start()
     driver = workspace.start("pipelines/repro.py", "vae", MLFLOW_TRACKING_URI=server.uri)
     wait(lambda: workspace.live_steps("vae") >= 100)
@@ -131,7 +133,7 @@ def test_a_server_killed_in_mid_training(workspace, server):
     start = time.monotonic()
     assert executed(workspace.repro("vae", MLFLOW_TRACKING_URI=server.uri)) <= {"report"}
     assert time.monotonic() - start < 60.0
-    assert_complete(server.uri, workspace, ("vae",))
+    assert_complete(server.uri, workspace, RUNS)
 
 
 def test_a_server_that_was_never_there(workspace):

@@ -117,12 +117,13 @@ def test_recording_copies_the_journal_on_success(workspace: Path) -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_recording_keeps_a_failure_to_itself(workspace: Path, error: type[BaseException]) -> None:
-    with (
-        pytest.raises(error),
-        recording("tiny", "train", experiment="dots", identity="f" * 64, tracking=OFF) as journal,
-    ):
-        journal.metrics(1, {"loss": 1.0})
-        raise error
+    def fail() -> None:
+        with recording("tiny", "train", experiment="dots", identity="f" * 64, tracking=OFF) as journal:
+            journal.metrics(1, {"loss": 1.0})
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert lines(home("tiny", "f" * 64) / "train.jsonl")[-1]["status"] == "FAILED"
     assert not Path("journal").exists()
 

@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,12 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(workspace: Path, empty_store: Path) -> Iterator[Any]:
+def store(workspace: Path, empty_store: Path) -> Any:
     """An MLflow client on a store of this test's own."""
     from mlflow import MlflowClient
 
     shutil.copy(empty_store, workspace / "mlflow.db")
-    yield MlflowClient(tracking_uri())
+    return MlflowClient(tracking_uri())
 
 
 def write_journal(stage: str = "train", *, end: str | None = "FINISHED", steps: int = 3) -> Path:
@@ -158,7 +157,9 @@ def test_a_resumed_stage_adds_params_and_changes_none(store: Any) -> None:
 def test_another_identity_is_another_run(store: Any) -> None:
     mirror = Mirror(10)
     ids = {
-        mirror.run_of([{"kind": "tags", "t": 1, "values": {"run": run, "experiment": "dots", "identity": identity}}])
+        mirror.run_of(
+            [{"kind": "tags", "t": 1, "values": {"run": run, "experiment": "dots", "identity": identity}}]
+        )
         for run, identity in (("tiny", "a"), ("tiny", "b"), ("other", "a"), ("tiny", "a"))
     }
     assert len(ids) == 3
@@ -216,9 +217,7 @@ SLOW = {"poll_seconds": 0.1, "timeout_seconds": 2.0, "retry_seconds": 0.2, "drai
 
 def test_a_stage_streams_its_journal_to_mlflow(store: Any, capfd: pytest.CaptureFixture[str]) -> None:
     write_params(Path(), tiny.params_tree(tracking={"enabled": True, **SLOW}))
-    with recording(
-        "tiny", "train", experiment="dots", identity=IDENTITY, tracking=Tracking(**SLOW)
-    ) as journal:
+    with recording("tiny", "train", experiment="dots", identity=IDENTITY, tracking=Tracking(**SLOW)) as journal:
         journal.params({"seed": 0})
         journal.metrics(1, {"loss": 0.5})
         journal.image("samples/generate", 1, PNG)
@@ -256,8 +255,10 @@ def test_a_server_that_is_away_is_told_of_once_and_costs_little(
     write_params(workspace, tiny.params_tree(tracking={"enabled": True, **SLOW}))
     with recording("tiny", "train", experiment="dots", identity=IDENTITY, tracking=Tracking(**SLOW)) as journal:
         journal.metrics(1, {"loss": 0.5})
-        while "does not answer" not in (said := capfd.readouterr().err):
+        said, end = "", time.monotonic() + 30
+        while "does not answer" not in said and time.monotonic() < end:
             time.sleep(0.1)
+            said += capfd.readouterr().err
         time.sleep(1.0)  # several more tries
         journal.metrics(2, {"loss": 0.4})
         start = time.monotonic()

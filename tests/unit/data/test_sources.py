@@ -309,12 +309,7 @@ except (SourceError, OSError) as error:
 @pytest.mark.parametrize(
     "package",
     [
-        pytest.param(
-            "MNIST",
-            marks=pytest.mark.xfail(
-                strict=True, reason="torchvision is imported before the shim: RuntimeError, no next source"
-            ),
-        ),
+        "MNIST",
         pytest.param(
             "NoSuchDataset",
             marks=pytest.mark.xfail(strict=True, reason="AttributeError of an unknown class gets out"),

@@ -48,7 +48,7 @@ class BatchStatistics(nn.Module):
 
 
 def test_batchnorm_left_in_training_mode_is_refused(through_the_gate: Callable[..., Margin]) -> None:
-    with pytest.raises(GateError, match="depends on its neighbours in the batch by .*BatchNorm"):
+    with pytest.raises(GateError, match=r"depends on its neighbours in the batch by .*BatchNorm"):
         through_the_gate(tiny.Generator(BatchStatistics()))
 
 
@@ -84,7 +84,7 @@ def move_a_weight(module: nn.Module) -> None:
 
 
 def test_wrong_weights_are_refused(through_the_gate: Callable[..., Margin]) -> None:
-    with pytest.raises(GateError, match="max_abs .* is over 0.0001"):
+    with pytest.raises(GateError, match=r"max_abs .* is over 0\.0001"):
         through_the_gate(tiny.Generator(), move_a_weight)
 
 

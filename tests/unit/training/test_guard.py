@@ -53,7 +53,10 @@ def test_a_second_trainer_is_refused_until_the_first_is_gone(
     try:
         assert first.stdout
         assert first.stdout.readline() == "held\n"
-        with pytest.raises(TrainerBusy, match="another process is training in .*folder"), exclusive(tmp_path / "folder"):
+        with (
+            pytest.raises(TrainerBusy, match=r"another process is training in .*folder"),
+            exclusive(tmp_path / "folder"),
+        ):
             pass
     finally:
         first.kill()

