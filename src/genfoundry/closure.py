@@ -24,10 +24,10 @@ def closure(*scripts: Path, source: Path = Path("src")) -> tuple[Path, ...]:
     return tuple(sorted(reached))
 
 
-@cache
 def imported(path: Path) -> tuple[str, ...]:
     """Dotted names that a file imports from the package; `from a import b` gives `a` and `a.b`."""
-    return tuple(_names(ast.parse(path.read_text(), str(path))))
+    inside = path.parts[path.parts.index(PACKAGE) : -1] if PACKAGE in path.parts else ()
+    return _names(path.read_text(), inside)
 
 
 def files_of(name: str, source: Path) -> Iterator[Path]:
@@ -51,9 +51,14 @@ def digest(files: tuple[Path, ...]) -> str:
     return sha256("".join(f"{path.as_posix()}\0{sha256(path.read_bytes())}\n" for path in files).encode())
 
 
-def _names(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+@cache
+def _names(text: str, package: tuple[str, ...]) -> tuple[str, ...]:
+    found = []
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            yield from (item.name for item in node.names if item.name.split(".")[0] == PACKAGE)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
-            yield from (f"{node.module}.{item.name}" for item in node.names)
+            found += [item.name for item in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            found += [f"{source}.{item.name}" for item in node.names]
+    return tuple(name for name in found if name.split(".")[0] == PACKAGE)

@@ -18,6 +18,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -40,7 +41,7 @@ class ParamsError(ValueError):
 class Strict(BaseModel):
     """Frozen, typed to the letter, and closed: an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Optimizer(Strict):
@@ -148,6 +149,13 @@ class Gate(Strict):
     flips: PositiveFloat  # share of uint8 pixels
     min_spread: PositiveFloat  # an output that moves less than this with its input is constant
 
+    @field_validator("batches")
+    @classmethod
+    def _several_at_once(cls, batches: tuple[int, ...]) -> tuple[int, ...]:
+        if max(batches) < 2:
+            raise ValueError("at least one must be 2 or more: one input cannot be told from another")
+        return batches
+
 
 class Export(Strict):
     """How graphs are written and what they must pass."""
@@ -197,7 +205,7 @@ def read(file: Path = PARAMS) -> dict[str, Any]:
         ParamsError: the file is absent or not YAML.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
         tree = YAML(typ="safe", pure=True).load(file)
@@ -206,9 +214,20 @@ def read(file: Path = PARAMS) -> dict[str, Any]:
     except MarkedYAMLError as error:
         where = error.problem_mark
         raise ParamsError(f"{file}:{where.line + 1 if where else '?'}: {error.problem}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise ParamsError(f"{file}: expected a mapping at the top")
     return tree
+
+
+def write(tree: Mapping[str, Any], file: Path) -> None:
+    """The inverse of `read`."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.dump(tree, file)
 
 
 def load(file: Path = PARAMS) -> Params:

@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from genfoundry.files import write_atomic
-from genfoundry.params import PARAMS, Params, ParamsError, load
+from genfoundry.params import PARAMS, Params, ParamsError, load, read, write
 
 INTERPRETER = Path(sys.executable).parent  # where `dvc`, and the `python` of dvc.yaml, are
 
@@ -62,8 +63,8 @@ def dvc(*arguments: str) -> int:
 def forget_the_dead(locks: Path) -> None:
     """Release what a killed DVC still seems to hold.
 
-    DVC releases the locks of a process that is gone, but not where its number is a zombie's (a container whose first
-    process reaps no children) or has been given to another program.
+    DVC releases the locks of a process that is gone, but not where its number is a zombie's (in a container whose
+    first process reaps no children) or has been given to another program.
     """
     try:
         held = json.loads(locks.read_text())
@@ -72,10 +73,12 @@ def forget_the_dead(locks: Path) -> None:
     except json.JSONDecodeError:  # killed while it wrote
         locks.unlink()
         return
-    readers = {path: [info for info in infos if _is_dvc(info["pid"])] for path, infos in held["read"].items()}
+    readers = {
+        path: [info for info in infos if _is_dvc(info["pid"])] for path, infos in held.get("read", {}).items()
+    }
     alive = {
         "read": {path: infos for path, infos in readers.items() if infos},
-        "write": {path: info for path, info in held["write"].items() if _is_dvc(info["pid"])},
+        "write": {path: info for path, info in held.get("write", {}).items() if _is_dvc(info["pid"])},
     }
     if alive != held:
         write_atomic(locks, json.dumps(alive).encode())
@@ -150,9 +153,16 @@ def make_clone(target: Path) -> None:
 
 def merge(base: Path, changes: Path, target: Path) -> None:
     """`base` with the leaves of `changes` in their places."""
-    from omegaconf import OmegaConf
+    write(_merged(read(base), read(changes)), target)
 
-    OmegaConf.save(OmegaConf.merge(OmegaConf.load(base), OmegaConf.load(changes)), target)
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    nested = {
+        key: _merged(base[key], value)
+        for key, value in changes.items()
+        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+    }
+    return {**base, **changes, **nested}
 
 
 def _git_files(*options: str) -> list[str]:

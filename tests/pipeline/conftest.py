@@ -6,15 +6,16 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import psutil
 import pytest
 from filelock import FileLock
-from omegaconf import OmegaConf
 
 from genfoundry.files import sha256_file
 from genfoundry.journal import mend
+from genfoundry.params import read, write
 from genfoundry.workspace import make_clone, merge
 
 ROOT = Path(__file__).parents[2]
@@ -50,19 +51,20 @@ class Workspace:
 
     def params(self, **changes: object) -> None:
         """Set dotted keys of params.yaml; None removes the key."""
-        tree = OmegaConf.load(self.path / "params.yaml")
+        file = self.path / "params.yaml"
+        tree = read(file)
         for key, value in changes.items():
+            *above, leaf = key.split(".")
+            place = reduce(lambda node, part: node[part], above, tree)
+            place[leaf] = value
             if value is None:
-                parent, _, leaf = key.rpartition(".")
-                del OmegaConf.select(tree, parent)[leaf]
-            else:
-                OmegaConf.update(tree, key, value)
-        OmegaConf.save(tree, self.path / "params.yaml")
+                del place[leaf]
+        write(tree, file)
 
     def keep_only(self, *runs: str) -> None:
         """Other runs leave params.yaml, so that a test costs what it is about."""
-        tree = OmegaConf.load(self.path / "params.yaml")
-        self.params(**{f"runs.{name}": None for name in tree.runs if name not in runs})
+        tree = read(self.path / "params.yaml")
+        self.params(**{f"runs.{name}": None for name in tree["runs"] if name not in runs})
 
     def append(self, file: str, text: str) -> None:
         """More text at the end of a file."""

@@ -47,7 +47,6 @@ def test_each_wrong_run_has_its_line(params_file: Callable[..., Path]) -> None:
     assert [line.split(":")[0] for line in str(error.value).splitlines()] == ["runs.one.family", "runs.two.family"]
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="an odd side cannot be halved: ConvDecoder's width is 0.5")
 def test_images_of_an_odd_size_are_a_model_or_a_line(params_file: Callable[..., Path]) -> None:
     with contextlib.suppress(ParamsError):
         check_all(params_file(datasets__dots__shape=[1, 9, 9]))

@@ -55,7 +55,6 @@ def test_a_dotted_name_executes_its_packages(tree: Path) -> None:
     assert found == ["genfoundry/__init__.py", "genfoundry/deep/__init__.py", "genfoundry/deep/inner.py"]
 
 
-@pytest.mark.xfail(strict=True, reason="_names skips relative imports: their files would miss in the hash unseen")
 def test_relative_imports_are_followed(tree: Path) -> None:
     (tree / "src/genfoundry/relative.py").write_text("from .other import VALUE\n")
     assert "other.py" in reached(tree, "src/genfoundry/relative.py")

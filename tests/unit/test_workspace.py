@@ -34,7 +34,6 @@ def test_merge_changes_the_named_leaves_and_keeps_the_rest(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("word", ["no", "on", "010", "1:30"])
-@pytest.mark.xfail(strict=True, reason="OmegaConf reads YAML 1.1, DVC and params.read YAML 1.2")
 def test_merge_reads_scalars_as_the_pipeline_does(tmp_path: Path, word: str) -> None:
     assert merged(tmp_path, f"word: {word}\n", "other: 1\n")["word"] == read(tmp_path / "base.yaml")["word"]
 

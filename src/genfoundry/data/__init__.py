@@ -1,1 +1,5 @@
 """From where images come from to the batches a model sees."""
+
+
+class DataError(ValueError):
+    """Data that does not fit what params.yaml says of it."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from genfoundry.data import DataError
 from genfoundry.files import read_json
 from genfoundry.spec import DataSpec
 
@@ -53,12 +54,12 @@ class Batches:
     """Shuffled batches without end; an epoch's remainder smaller than a batch is left for the next shuffle.
 
     Raises:
-        ValueError: fewer images than one batch.
+        DataError: fewer images than one batch.
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int) -> None:
         if len(split) < batch_size:
-            raise ValueError(f"batch_size {batch_size} is more than the {len(split)} images there are")
+            raise DataError(f"batch_size {batch_size} is more than the {len(split)} images there are")
         self.split, self.batch_size, self.seed = split, batch_size, seed
         self.per_epoch = len(split) // batch_size
         self._order = lru_cache(maxsize=1)(self._shuffle)

@@ -7,14 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from genfoundry.data import DataError
 from genfoundry.files import folder_atomic, write_json
 from genfoundry.params import Dataset
 
 SPLITS = ("train", "test")
-
-
-class DataError(ValueError):
-    """The raw data does not fit what params.yaml says of it."""
 
 
 def prepare(name: str, dataset: Dataset, raw: Path, target: Path) -> None:
@@ -72,6 +69,7 @@ def _describe(
 ) -> dict[str, object]:
     digest = hashlib.sha256("\0".join(dataset.classes).encode())
     for split in SPLITS:
+        digest.update(repr(images[split].shape).encode())
         digest.update(images[split].data)
         digest.update(labels[split].data)
     return {

@@ -87,10 +87,13 @@ def from_torchvision(source: Source, folder: Path) -> None:
 
     from genfoundry.torchvision_shim import torchvision
 
+    known = getattr(torchvision.datasets, source.package, None)
+    if known is None:
+        raise SourceError(f"torchvision has no data set {source.package!r}")
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SOCKET_TIMEOUT_S)
     try:
-        getattr(torchvision.datasets, source.package)(folder, download=True)
+        known(folder, download=True)
     except RuntimeError as error:
         raise SourceError(str(error)) from error
     finally:
@@ -203,10 +206,10 @@ def read_idx(path: Path) -> np.ndarray:
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise SourceError(f"{path.name} is damaged: {error}") from error
     axes = content[3] if len(content) > 4 and content[:3] == b"\0\0\x08" else 0
-    if not axes:
+    if not axes or len(content) < 4 + 4 * axes:
         raise SourceError(f"{path.name} is not an IDX file of bytes")
     shape = tuple(np.frombuffer(content, ">u4", axes, offset=4))
     data = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
@@ -221,15 +224,13 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         SourceError: lines of unequal length or values that are not bytes.
     """
-    header, _, text = path.read_text().partition("\n")
-    columns = header.count(",") + 1
     try:
-        values = np.fromstring(text.replace("\n", ","), dtype=np.int64, sep=",")
-        table = values.reshape(-1, columns)
+        table = np.loadtxt(path, dtype=np.int16, delimiter=",", skiprows=1, ndmin=2)
     except ValueError as error:
         raise SourceError(f"{path.name} is damaged: {error}") from error
+    columns = table.shape[1]
     side = round((columns - 1) ** 0.5)
-    if side**2 != columns - 1 or table.min() < 0 or table.max() > 255:
+    if not table.size or side**2 != columns - 1 or table.min() < 0 or table.max() > 255:
         raise SourceError(f"{path.name} does not hold square images of bytes")
     table = table.astype(np.uint8)
     return table[:, 0], table[:, 1:].reshape(-1, side, side)

@@ -34,7 +34,7 @@ class Margin:
     max_abs: float = 0.0
     mean_abs: float = 0.0
     flips: float = 0.0  # share of pixels whose uint8 value differs; one pixel of a batch of 1 proves nothing
-    spread: float = float("inf")  # the least standard deviation over a batch
+    spread: float = float("inf")  # the least standard deviation over a batch; of a value, beside its magnitude
     coupling: float = 0.0  # what a sample's output changes by with its neighbours in the batch
     noise: float = 0.0  # what an output changes by when the same input is run again
 
@@ -53,19 +53,22 @@ def check(graph: Graph, path: Path, gate: Gate) -> Margin:
     margin, failures, flipped, pixels = Margin(), [], 0, 0
     sessions = {level: session(path, option) for level, option in LEVELS.items()}
     for seed, batch in cases(gate):
-        inputs = {
-            name: draw(spec, np.random.default_rng([seed, batch]), batch) for name, spec in graph.inputs.items()
-        }
+        rng = np.random.default_rng([seed, batch])
+        inputs = {name: draw(spec, rng, batch) for name, spec in graph.inputs.items()}
         expected = run_torch(graph, inputs)
         for level, runner in sessions.items():
-            got = dict(zip(graph.outputs, runner.run(None, inputs), strict=True))
-            again = dict(zip(graph.outputs, runner.run(None, inputs), strict=True))
-            alone = dict(zip(graph.outputs, runner.run(None, {k: v[:1] for k, v in inputs.items()}), strict=True))
+            where = f"batch {batch}, seed {seed}, optimisation {level}"
+            try:
+                got, again = run_file(graph, runner, inputs), run_file(graph, runner, inputs)
+                alone = run_file(graph, runner, {name: value[:1] for name, value in inputs.items()})
+            except Exception as error:  # ONNX Runtime's own, of many types
+                failures.append(f"{where}: {' '.join(str(error).split())[:200]}")
+                continue
             for name, spec in graph.outputs.items():
-                where = f"{name}, batch {batch}, seed {seed}, optimisation {level}"
-                failures += [f"{where}: {what}" for what in broken(got[name], expected[name], spec.kind)]
-                if got[name].shape == expected[name].shape:
-                    margin = margin.worse(measure(got[name], expected[name], again[name], alone[name]))
+                wrong = list(broken(got[name], expected[name], spec.kind))
+                failures += [f"{name}, {where}: {what}" for what in wrong]
+                if not wrong:
+                    margin = margin.worse(measure(got[name], expected[name], again[name], alone[name], spec.kind))
                     if spec.kind == "image":
                         flipped += int((to_bytes(got[name]) != to_bytes(expected[name])).sum())
                         pixels += got[name].size
@@ -88,6 +91,11 @@ def session(path: Path, level: ort.GraphOptimizationLevel) -> ort.InferenceSessi
     options.graph_optimization_level = level
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def run_file(graph: Graph, runner: ort.InferenceSession, inputs: Arrays) -> Arrays:
+    """The exported file's answer."""
+    return dict(zip(graph.outputs, runner.run(None, inputs), strict=True))
 
 
 @torch.no_grad()
@@ -113,13 +121,14 @@ def broken(got: np.ndarray, expected: np.ndarray, kind: str) -> Iterator[str]:
         yield f"leaves [0, 1]: {got.min():.4g} to {got.max():.4g}"
 
 
-def measure(got: np.ndarray, expected: np.ndarray, again: np.ndarray, alone: np.ndarray) -> Margin:
+def measure(got: np.ndarray, expected: np.ndarray, again: np.ndarray, alone: np.ndarray, kind: str) -> Margin:
     """The figures of one output."""
     error = np.abs(got.astype(np.float64) - expected)
+    scale = 1.0 if kind == "image" else max(float(np.abs(got).max()), float(np.finfo(np.float32).tiny))
     return Margin(
         max_abs=float(error.max()),
         mean_abs=float(error.mean()),
-        spread=float(got.std(axis=0).max()) if len(got) > 1 else float("inf"),
+        spread=float(got.std(axis=0).max() / scale) if len(got) > 1 else float("inf"),
         coupling=float(np.abs(got[:1] - alone).max()),
         noise=float(np.abs(got - again).max()),
     )

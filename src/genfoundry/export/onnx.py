@@ -50,7 +50,11 @@ def write(graph: Graph, path: Path, about: Mapping[str, Any], opset: int) -> Non
     }
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(metadata)
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except onnx.checker.ValidationError as error:
+        hint = "is an output named like a tensor inside the module?"
+        raise ExportError(f"{graph.name}: not a valid ONNX model ({hint}): {error}") from None
     write_atomic(path, model.SerializeToString(deterministic=True))
 
 
@@ -101,23 +105,25 @@ def draw(spec: TensorSpec, rng: np.random.Generator, batch: int) -> np.ndarray:
 
 def strip(model: onnx.ModelProto) -> None:
     """Drop what names the builder's machine: stack traces and module paths in nodes' metadata."""
-    graph = model.graph
-    for holder in (
-        model,
-        graph,
-        *graph.node,
-        *graph.value_info,
-        *graph.input,
-        *graph.output,
-        *graph.initializer,
-    ):
-        holder.ClearField("doc_string")
-        if "metadata_props" in holder.DESCRIPTOR.fields_by_name:
-            del holder.metadata_props[:]
+    _clear(model)
+    strip_graph(model.graph)
     for function in model.functions:
-        del function.metadata_props[:]
-        for node in function.node:
-            del node.metadata_props[:]
+        _clear(function, *function.node, *function.value_info)
+
+
+def strip_graph(graph: onnx.GraphProto) -> None:
+    """The same in a graph and in the bodies of its If, Loop and Scan nodes."""
+    _clear(graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer)
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        for body in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
+            strip_graph(body)
+
+
+def _clear(*holders: Any) -> None:
+    for holder in holders:
+        for name in ("doc_string", "metadata_props"):
+            if name in holder.DESCRIPTOR.fields_by_name:
+                holder.ClearField(name)
 
 
 def check_axes(graph: Graph, model: onnx.ModelProto) -> None:

@@ -14,7 +14,8 @@ class PcaBaseline:
     """The best linear code of a given width, and the Gaussian it implies."""
 
     def __init__(self, images: np.ndarray, components: int) -> None:
-        self._images, self.components = images, components
+        self._images = images
+        self.components = min(components, len(images), images[0].size)  # there are no more
 
     @cached_property
     def _pca(self) -> PCA:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,11 +159,12 @@ def write_histogram(path: Path, findings: Mapping[str, Finding], classes: tuple[
     """`class,samples,real` shares as the judge sees them; no file where nothing was sampled."""
     sampled = [f.roles["value"] for f in findings.values() if isinstance(f.roles["value"], Sampled)]
     for evidence in sampled:
-        lines = ["class,samples,real"]
-        for index, label in enumerate(classes):
-            shares = [(labels == index).mean() for labels in (evidence.labels, evidence.real_labels)]
-            lines.append(f"{label},{shares[0]:.5f},{shares[1]:.5f}")
-        path.write_text("\n".join(lines) + "\n")
+        with path.open("w", newline="") as stream:
+            table = csv.writer(stream, lineterminator="\n")
+            table.writerow(["class", "samples", "real"])
+            for index, label in enumerate(classes):
+                shares = [(labels == index).mean() for labels in (evidence.labels, evidence.real_labels)]
+                table.writerow([label, *(f"{share:.5f}" for share in shares)])
 
 
 def _tell(name: str, steps: int, scores: Mapping[str, Mapping[str, float]], journal: Journal) -> None:

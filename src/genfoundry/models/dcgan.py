@@ -32,7 +32,7 @@ def conv_generator(noise_dim: int, channels: int, shape: tuple[int, int, int]) -
     """(N, noise_dim) → (N, C, H, W) in [0, 1], by fractionally strided convolutions; figure 1."""
     depth, height, width = shape
     levels = halvings(height, width)
-    wide = channels * 2 ** (levels - 1)
+    wide = channels * 2 ** (levels - 1) if levels else depth
     small = (height >> levels, width >> levels)
     layers: list[nn.Module] = [
         nn.Unflatten(1, (noise_dim, 1, 1)),

@@ -41,7 +41,7 @@ class ConvDecoder(nn.Module):
         super().__init__()
         depth, height, width = shape
         levels = halvings(height, width)
-        widest = channels * 2 ** (levels - 1)
+        widest = channels * 2 ** (levels - 1) if levels else depth
         small = (widest, height >> levels, width >> levels)
         layers: list[nn.Module] = []
         for level in reversed(range(levels)):

@@ -32,6 +32,7 @@ class Row:
     baseline_name: str
     n: int
     extractor: str | None
+    extractor_sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def verdict(value: float, baseline: float, better: str) -> str:
     """Against the baseline, with no slack either way."""
     if value == baseline:
         return "ties"
-    return "beats" if (value < baseline) == (better == "lower") else "misses"
+    won = value < baseline if better == "lower" else value > baseline
+    return "beats" if won else "misses"
 
 
 def rows_of(name: str, run: Run, root: Path = Path()) -> list[Row]:
@@ -82,13 +84,14 @@ def _row(name: str, run: Run, metric: str, roles: Mapping[str, float], words: Ma
         baseline_name=words["baseline"],
         n=words["n"],
         extractor=words.get("extractor"),
+        extractor_sha256=words.get("sha256"),
     )
 
 
 def boards(rows: Iterable[Row]) -> list[Board]:
-    """One for each data set and graph, in that order."""
-    key = lambda row: (row.dataset, row.graph)  # noqa: E731
-    return [_board(*place, list(group)) for place, group in groupby(sorted(rows, key=key), key)]
+    """One for each data set and graph, in that order; scores by different protocols never share one."""
+    key = lambda row: (row.dataset, row.graph, row.n, row.extractor_sha256 or "")  # noqa: E731
+    return [_board(*place[:2], list(group)) for place, group in groupby(sorted(rows, key=key), key)]
 
 
 def _board(dataset: str, graph: str, rows: list[Row]) -> Board:

@@ -100,7 +100,8 @@ def _expression(spec: TensorSpec) -> str:
     shape = ", ".join("16" if isinstance(size, str) else str(size) for size in spec.shape)
     if spec.kind == "label":
         return f'rng.integers(0, {int(spec.high)}, ({shape},)).astype("{spec.dtype}")'
-    draw = f"random(({shape}))" if spec.kind in ("image", "uniform", "mask") else f"standard_normal(({shape}))"
+    even = f"uniform({spec.low}, {spec.high}, ({shape},))"
+    draw = f"standard_normal(({shape},))" if spec.kind in ("normal", "value") else even
     return f'rng.{draw}.astype("{spec.dtype}")'
 
 

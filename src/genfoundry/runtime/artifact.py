@@ -117,7 +117,10 @@ class Artifact:
             ArtifactError: there is no .onnx file at `path`.
         """
         path = Path(path)
-        files = sorted(path.glob("*.onnx")) if path.is_dir() else [path] if path.exists() else []
+        if path.is_file():
+            graph = ShippedGraph(path, threads)
+            return cls({graph.about["graph"]: graph})  # whatever the user has named the file
+        files = sorted(path.glob("*.onnx"))
         if not files:
             raise ArtifactError(f"{path}: no .onnx file here")
         return cls({file.stem: ShippedGraph(file, threads) for file in files})

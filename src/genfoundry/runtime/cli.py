@@ -47,7 +47,8 @@ def info(options: argparse.Namespace) -> None:
 
     artifact = Artifact.load(options.path)
     for key in ("run", "family", "dataset", "identity", "licence"):
-        print(f"{key:<10}{artifact.about[key]}")
+        if key in artifact.about:
+            print(f"{key:<10}{artifact.about[key]}")
     for name, graph in artifact.graphs.items():
         sides = [
             ", ".join(f"{key} {spec.kind} {list(spec.shape)}" for key, spec in specs.items())

@@ -23,11 +23,12 @@ def save_checkpoint(path: Path, step: int, modules: Parts, optimizers: Optimizer
         tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
     for name, optimizer in optimizers.items():
         tensors |= {
-            f"{name}/{index}/{key}": value
+            f"optimizer/{name}/{index}/{key}": value
             for index, slots in optimizer.state_dict()["state"].items()
             for key, value in slots.items()
         }
-    write_atomic(path, save({key: value.contiguous() for key, value in tensors.items()}))
+    # Clones, because tied weights share memory, which safetensors does not take.
+    write_atomic(path, save({key: value.contiguous().clone() for key, value in tensors.items()}))
 
 
 def load_checkpoint(path: Path, modules: Parts, optimizers: Optimizers) -> int:
@@ -39,7 +40,7 @@ def load_checkpoint(path: Path, modules: Parts, optimizers: Optimizers) -> int:
         module.load_state_dict(_below(tensors, name))
     for name, optimizer in optimizers.items():
         state: dict[int, dict[str, Tensor]] = {}
-        for key, value in _below(tensors, name).items():
+        for key, value in _below(tensors, f"optimizer/{name}").items():
             index, _, slot = key.partition("/")
             state.setdefault(int(index), {})[slot] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

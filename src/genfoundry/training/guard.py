@@ -34,8 +34,10 @@ def exclusive(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=PATIENCE_S)
     except Timeout:
         raise TrainerBusy(f"another process is training in {folder}; wait for it or stop it") from None
-    with lock:
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def die_with_parent() -> None:

@@ -40,9 +40,6 @@ def test_samples_stay_in_range_and_follow_the_seed() -> None:
 
 
 @pytest.mark.parametrize("count", [300, 3])
-@pytest.mark.xfail(
-    strict=True, reason="a noise wider than the pixels, or than the images, is legal; sklearn's PCA refuses it"
-)
 def test_more_components_than_the_data_has_are_all_it_has(count: int) -> None:
     images = PLANE[:count]
     assert PcaBaseline(images, 10).sample(5, 0).shape == (5, 1, 2, 2)

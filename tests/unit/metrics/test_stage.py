@@ -58,9 +58,7 @@ def test_a_graph_that_does_not_ship_has_no_scores(shipped: Path) -> None:
     "label",
     [
         "bag",
-        pytest.param(
-            "bag, small", marks=pytest.mark.xfail(strict=True, reason="the CSV is written without quotes")
-        ),
+        "bag, small",
     ],
 )
 def test_the_histogram_has_a_line_for_each_class(tmp_path: Path, label: str) -> None:

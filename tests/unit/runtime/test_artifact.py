@@ -121,7 +121,6 @@ def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
         Artifact.load(tmp_path).generate(1)
 
 
-@pytest.mark.xfail(strict=True, reason="graphs go by the file's name, although the file knows its own")
 def test_a_renamed_file_is_still_the_graph_it_says(shipped: Path, tmp_path: Path) -> None:
     shutil.copy(shipped / "generate.onnx", tmp_path / "my-digits.onnx")
     assert len(Artifact.load(tmp_path / "my-digits.onnx").generate(2)) == 2

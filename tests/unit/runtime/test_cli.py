@@ -67,7 +67,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.strip() == genfoundry.__version__
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="info wants `run` and others that a judge's file has not")
 def test_info_shows_a_judge_s_file_too(tmp_path: Path) -> None:
     about = {"dataset": "dots", "fingerprint": "a" * 64}
     onnx.write(tiny.generate_graph(), tmp_path / "generate.onnx", about, opset=20)

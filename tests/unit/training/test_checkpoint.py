@@ -47,12 +47,7 @@ def test_equal_states_are_equal_bytes(tmp_path: Path) -> None:
     "name",
     [
         "net",
-        pytest.param(
-            "model",
-            marks=pytest.mark.xfail(
-                strict=True, reason="modules and optimizers share one name space in the file: no resume"
-            ),
-        ),
+        "model",
     ],
 )
 def test_an_optimizer_may_have_any_name(tmp_path: Path, name: str) -> None:

@@ -56,9 +56,6 @@ def test_tied_weights_ship() -> None:
     assert {"head.0.weight", "head.2.weight"} <= set(reached(model))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="safetensors' save refuses two names of one tensor; so does the checkpoint's"
-)
 def test_tied_weights_are_saved(tmp_path: Path) -> None:
     model = tiny.Net()
     twin = nn.Linear(6, 1)
