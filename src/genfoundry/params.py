@@ -104,7 +104,7 @@ class Dataset(Strict):
     shape: tuple[PositiveInt, PositiveInt, PositiveInt]
     classes: tuple[str, ...] = Field(min_length=2)
     licence: str
-    limit: PositiveInt | None = None  # images kept of each split, for a quick look
+    limit: PositiveInt | None  # images kept of each split; no default, because DVC wants to see the key
     judge: Judge
 
 
