@@ -3,7 +3,10 @@
 import sys
 
 from genfoundry.stages import stage
-from genfoundry.training.stage import train_run
+from genfoundry.training.guard import die_with_parent
 
 if __name__ == "__main__":
+    die_with_parent()  # before torch: whoever is killed in these seconds must not leave a trainer behind
+    from genfoundry.training.stage import train_run
+
     stage(train_run, sys.argv[1])

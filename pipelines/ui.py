@@ -1,16 +1,25 @@
 """`make ui`: MLflow's page on what there is, for this machine only."""
 
+import contextlib
 import subprocess
 import sys
 
+from genfoundry.params import load
 from genfoundry.tracking import tracking_uri
+from genfoundry.workspace import synchronise
 
 
-def main(port: str) -> int:
-    command = ["-m", "mlflow", "server", "--backend-store-uri", tracking_uri(), "--host", "127.0.0.1"]
+def main(port: str) -> None:
+    uri = tracking_uri()
+    synchronise(load())
+    if uri.startswith("http"):
+        print(f"MLflow is at {uri} (MLFLOW_TRACKING_URI)")
+        return
+    command = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", port]
     print(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
-    return subprocess.run([sys.executable, *command, "--port", port, "--workers", "1"]).returncode
+    with contextlib.suppress(KeyboardInterrupt):
+        subprocess.run([sys.executable, *command, "--workers", "1"])
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    main(sys.argv[1])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from genfoundry.contract import DataSpec
+from genfoundry.contract import DataSpec, Learner
+from genfoundry.judge.model import Judge
 from genfoundry.models import build
-from genfoundry.params import PARAMS, Params, ParamsError, Run, load
+from genfoundry.params import PARAMS, Dataset, Params, ParamsError, Run, Training, load
 
 
 def check_all(file: Path = PARAMS) -> Params:
@@ -26,23 +28,45 @@ def check_all(file: Path = PARAMS) -> Params:
 
 
 def _mistakes(params: Params) -> Iterator[str]:
-    for name, run in params.runs.items():
-        dataset = params.datasets[run.data.dataset]
+    checks = [partial(check_judge, name, dataset) for name, dataset in params.datasets.items()]
+    checks += [
+        partial(check_run, name, run, params.datasets[run.data.dataset]) for name, run in params.runs.items()
+    ]
+    for check in checks:
         try:
-            check_run(name, run, DataSpec(dataset.shape, dataset.classes))
+            check()
         except ParamsError as error:
             yield str(error)
 
 
-def check_run(name: str, run: Run, data: DataSpec) -> None:
+def check_judge(name: str, dataset: Dataset) -> None:
+    """What can be wrong with a data set's judge.
+
+    Raises:
+        ParamsError: with the dotted path.
+    """
+    with torch.device("meta"):
+        judge = Judge(dataset.judge.channels, dataset.judge.features, DataSpec(dataset.shape, dataset.classes))
+    check_optimizers(f"datasets.{name}.judge.training", "the judge", judge, dataset.judge.training)
+
+
+def check_run(name: str, run: Run, dataset: Dataset) -> None:
     """Everything about a run that can be wrong before it starts, without computing anything.
 
     Raises:
         ParamsError: with the dotted path.
     """
     with torch.device("meta"):
-        phases = build(run.family, run.model, data, f"runs.{name}.model").phases()
-    wanted, given = {phase.optimizer for phase in phases}, set(run.training.optimizers)
+        model = build(run.family, run.model, DataSpec(dataset.shape, dataset.classes), f"runs.{name}.model")
+    check_optimizers(f"runs.{name}.training", run.family, model, run.training)
+
+
+def check_optimizers(path: str, who: str, model: Learner, training: Training) -> None:
+    """One optimizer for each name that the phases use.
+
+    Raises:
+        ParamsError: one is missing or has no use.
+    """
+    wanted, given = {phase.optimizer for phase in model.phases()}, set(training.optimizers)
     if wanted != given:
-        needs = f"{run.family} needs exactly {sorted(wanted)}, there are {sorted(given)}"
-        raise ParamsError(f"runs.{name}.training.optimizers: {needs}")
+        raise ParamsError(f"{path}.optimizers: {who} needs exactly {sorted(wanted)}, there are {sorted(given)}")

@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -74,6 +75,7 @@ class Journal:
         self._seen.update(_keys(entry))
         self._stream.write(json.dumps(entry) + "\n")
         self._stream.flush()
+        os.fsync(self._stream.fileno())  # before the checkpoint that implies it
 
 
 def entries(content: bytes) -> Iterator[dict[str, Any]]:
@@ -148,6 +150,13 @@ def recording(
 def home(run: str, identity: str) -> Path:
     """Where a trained run keeps what must survive a kill: outside DVC's outputs."""
     return CHECKPOINTS / f"{run}-{identity[:16]}"
+
+
+def forget_others(name: str, current: Path) -> None:
+    """Remove what was kept for the same name with other inputs: nothing will resume it."""
+    for folder in CHECKPOINTS.glob(f"{name}-{'[0-9a-f]' * 16}"):
+        if folder != current:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def git_state() -> dict[str, str]:

@@ -84,7 +84,12 @@ class Source(Strict):
     kind: Literal["torchvision", "npm", "pip", "debian"]
     package: str
     version: str = ""
-    folder: str = ""
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Source:
+        if self.kind in ("npm", "pip") and not self.version:
+            raise ValueError("a package of this kind needs its version")
+        return self
 
 
 class Judge(Strict):
@@ -101,11 +106,19 @@ class Dataset(Strict):
 
     sources: tuple[Source, ...] = Field(min_length=1)
     sha256: dict[Part, Sha256]
-    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    shape: tuple[PositiveInt, Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]]  # C, H, W
     classes: tuple[str, ...] = Field(min_length=2)
     licence: str
     limit: PositiveInt | None  # images kept of each split; no default, because DVC wants to see the key
     judge: Judge
+
+    @field_validator("sha256")
+    @classmethod
+    def _all_parts(cls, digests: dict[Part, str]) -> dict[Part, str]:
+        missing = [part for part in get_args(Part) if part not in digests]
+        if missing:
+            raise ValueError(f"{', '.join(missing)} missing")
+        return digests
 
 
 class Data(Strict):
@@ -160,7 +173,7 @@ class Gate(Strict):
 class Export(Strict):
     """How graphs are written and what they must pass."""
 
-    opset: Annotated[int, Field(ge=18)]
+    opset: Annotated[int, Field(ge=18, le=23)]
     gate: Gate
 
 
@@ -169,7 +182,7 @@ class Tracking(Strict):
 
     enabled: bool = True
     poll_seconds: PositiveFloat = 2.0
-    timeout_seconds: PositiveFloat = 10.0  # a server that takes longer is treated as absent
+    timeout_seconds: Annotated[float, Field(ge=1.0)] = 10.0  # a server that takes longer is treated as absent
     retry_seconds: PositiveFloat = 15.0  # until an absent server is asked again
     drain_seconds: PositiveFloat = 20.0  # how long a finished stage waits for the last points to arrive
 
@@ -177,7 +190,7 @@ class Tracking(Strict):
 class Params(Strict):
     """The whole of params.yaml."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     datasets: dict[Name, Dataset] = Field(min_length=1)
     runs: dict[Name, Run] = Field(min_length=1)
     evaluation: Evaluation
@@ -272,7 +285,11 @@ def _entry(section: str, entries: Mapping[str, T], name: str) -> T:
 
 
 def _lines(schema: type[BaseModel], error: ValidationError, path: str) -> Iterator[str]:
-    for item in error.errors():
+    found = error.errors()
+    for item in found:
+        below = [other for other in found if other is not item and other["loc"][: len(item["loc"])] == item["loc"]]
+        if item["type"] == "too_short" and below:
+            continue  # only because of what is wrong inside
         where = [str(part) for part in item["loc"] if part != "[key]"]
         dotted = ".".join(filter(None, [path, *where]))
         if item["type"] == "extra_forbidden":

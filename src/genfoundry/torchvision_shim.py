@@ -2,14 +2,15 @@
 
 A CPU torch next to PyPI's CUDA-linked torchvision cannot load torchvision's extension, and then
 `import torchvision` fails on two schemas that only the extension defines. Its Python side (data sets,
-transforms, models), and with it torchmetrics, needs neither: declaring them is enough. Take torchvision
-from here, and import this module before torchmetrics.
+transforms, models), and with it torchmetrics, needs neither: declaring them is enough. Take both
+from here.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -38,4 +39,12 @@ if not _extension_loads():
 
 import torchvision  # noqa: E402  (after the schemas)
 
-__all__ = ["torchvision"]
+
+def torchmetrics_image() -> ModuleType:
+    """torchmetrics' functions on images, whose import takes a second and torchvision."""
+    from torchmetrics.functional import image
+
+    return image
+
+
+__all__ = ["torchmetrics_image", "torchvision"]

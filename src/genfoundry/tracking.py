@@ -122,7 +122,9 @@ class Mirror:
             return found.experiment_id if found.lifecycle_stage == "active" else None
         # A local store would put artifacts below the working folder of whoever comes first.
         location = (main_checkout() / "mlartifacts" / name).as_uri() if self._local else None
-        return self._client.create_experiment(name, location)
+        created = self._client.create_experiment(name, location)
+        self._client.set_experiment_tag(created, "mlflow.experimentKind", "custom_model_development")
+        return created
 
     def _tags(self, run_id: str) -> Mapping[str, str]:
         return self._client.get_run(run_id).data.tags
@@ -168,12 +170,12 @@ class Mirror:
         from PIL import Image
 
         key = line["key"].replace("/", "~")
-        unique = uuid.uuid5(uuid.NAMESPACE_URL, f"{run_id}/{key}/{line['step']}")
+        png = base64.b64decode(line["png"])
+        unique = uuid.uuid5(uuid.NAMESPACE_URL, f"{run_id}/{key}/{line['step']}/{sha256(png)}")
         there = {Path(item.path).name for item in self._client.list_artifacts(run_id, "images")}
         if any(f"+{unique}+compressed" in name for name in there):
             return
         stem = f"{key}+step+{line['step']}+timestamp+{line['t']}+{unique}"
-        png = base64.b64decode(line["png"])
         with tempfile.TemporaryDirectory() as scratch:
             full, small = Path(scratch) / f"{stem}.png", Path(scratch) / f"{stem}+compressed.webp"
             full.write_bytes(png)
@@ -264,8 +266,8 @@ def unreachable(error: Exception) -> str:
 
 
 def in_order(journals: Iterable[Path]) -> list[Path]:
-    """As the stages ended."""
-    return sorted(journals, key=lambda path: path.stat().st_mtime)
+    """As the stages began; a checkout from DVC's cache gives files any time."""
+    return sorted(journals, key=lambda path: next(entries(path.read_bytes()))["t"])
 
 
 def _input_closed(seconds: float) -> bool:

@@ -16,6 +16,7 @@ import psutil
 from genfoundry.files import write_atomic
 from genfoundry.params import PARAMS, Params, ParamsError, load, read, write
 
+REPORTED = ("dist", "history", "metrics", "onnx", "plots")  # what the report is made from
 INTERPRETER = Path(sys.executable).parent  # where `dvc`, and the `python` of dvc.yaml, are
 
 
@@ -34,7 +35,7 @@ def repro(runs: Sequence[str] = ()) -> int:
             f"runs: there is no {', '.join(unknown)} in params.yaml, which has {', '.join(params.runs)}"
         )
     code = dvc("repro", "--keep-going", *(f"package@{run}" for run in runs))
-    if (runs or code) and Path("metrics").exists():
+    if (runs or code) and all(Path(folder).exists() for folder in REPORTED):
         # What did finish is reported, although the report as a target would want all of it.
         code = dvc("repro", "--quiet", "--single-item", "report") or code
     synchronise(params)
@@ -50,14 +51,22 @@ def _checked() -> Params:
         return load()
     from genfoundry.check import check_all
 
-    return check_all()
+    params = check_all()
+    if passed.exists():
+        passed.touch()  # DVC sees the content alone
+    return params
 
 
 def dvc(*arguments: str) -> int:
     """DVC, with the environment's own interpreter first on its path."""
     forget_the_dead(Path(".dvc/tmp/rwlock"))
     path = os.pathsep.join([str(INTERPRETER), os.environ.get("PATH", "")])
-    return subprocess.run([sys.executable, "-m", "dvc", *arguments], env={**os.environ, "PATH": path}).returncode
+    process = subprocess.Popen([sys.executable, "-m", "dvc", *arguments], env={**os.environ, "PATH": path})
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the terminal has told DVC too: it must end its own way
+            continue
 
 
 def forget_the_dead(locks: Path) -> None:
@@ -88,7 +97,7 @@ def _is_dvc(pid: int) -> bool:
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and any("dvc" in word for word in process.cmdline())
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return False
 
 
@@ -146,8 +155,9 @@ def make_clone(target: Path) -> None:
         if Path(name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(name, target / name)
-    for name in _git_files("--deleted"):
-        (target / name).unlink(missing_ok=True)
+    for name in _git_files(folder=target):
+        if not Path(name).exists():
+            (target / name).unlink()
     (target / ".dvc/config.local").write_text(f"[cache]\n    dir = {_cache()}\n")
 
 
@@ -165,8 +175,9 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     return {**base, **changes, **nested}
 
 
-def _git_files(*options: str) -> list[str]:
-    listed = subprocess.run(["git", "ls-files", "-z", *options], capture_output=True, text=True, check=True)
+def _git_files(*options: str, folder: Path = Path()) -> list[str]:
+    command = ["git", "-C", str(folder), "ls-files", "-z", *options]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
     return [name for name in listed.stdout.split("\0") if name]
 
 

@@ -154,6 +154,16 @@ def test_graphs_keep_to_the_vocabulary(name):
 
 
 @every_family
+def test_what_evaluation_asks_of_graphs(name):
+    """Baselines are as wide as the noise of `generate`, and as the latent of `encode` beside `reconstruct`."""
+    graphs = {graph.name: graph for graph in tiny(name).graphs()}
+    if "generate" in graphs:
+        assert any(spec.kind == "normal" for spec in graphs["generate"].inputs.values())
+    if "reconstruct" in graphs:
+        assert len(graphs["encode"].outputs["latent"].shape) == 2
+
+
+@every_family
 def test_golden_losses(name, tmp_path):
     _, recorder = fit(name, tmp_path / "checkpoint", 1)
     found = {key: value for (key, _), value in recorder.points.items() if not key.endswith("grad_norm")}

@@ -93,16 +93,21 @@ def test_every_artifact_is_there(built):
 
 def test_a_second_repro_runs_nothing_and_costs_little(workspace):
     workspace.repro()  # fills this copy's own MLflow
-    alone, dvc_s = timed(lambda: workspace.run("-m", "dvc", "repro"))
-    second, repro_s = timed(workspace.repro)
+    alone, dvc_s = quicker(lambda: workspace.run("-m", "dvc", "repro"))
+    second, repro_s = quicker(workspace.repro)
     assert repro_s - dvc_s < OVERHEAD_S
     assert executed(alone) == executed(second) == set()
     assert second.returncode == 0
 
 
-def timed(work):
-    start = time.monotonic()
-    return work(), time.monotonic() - start
+def quicker(work):
+    """The same thing twice, and the shorter of both times: other tests run beside this one."""
+    times = []
+    for _ in range(2):
+        start = time.monotonic()
+        done = work()
+        times.append(time.monotonic() - start)
+    return done, min(times)
 
 
 def test_a_parameter_of_one_run_reruns_its_chain_alone(workspace):

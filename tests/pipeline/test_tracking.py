@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("tracking")]
 RUNS = ("autoencoder", "dcgan", "gan", "vae")
 
 
+STAGES = 4  # of one run; each says once that a server is away, and so does the end of `make repro`
+
+
 class Server:
     """A real MLflow server that can be killed, emptied and started again at the same address."""
 
@@ -128,7 +131,7 @@ def test_a_server_killed_in_mid_training(workspace, server):
     server.kill()
     assert driver.wait(120.0) == 0
     told = (workspace.path / "started.log").read_text()
-    assert told.count("does not answer") >= 1
+    assert 1 <= told.count("does not answer") <= STAGES + 1
     server.start()
     start = time.monotonic()
     assert executed(workspace.repro("vae", MLFLOW_TRACKING_URI=server.uri)) <= {"report"}
@@ -141,5 +144,4 @@ def test_a_server_that_was_never_there(workspace):
     workspace.params(**{"runs.vae.training.steps": 80})
     done = workspace.repro("vae", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.returncode == 0
-    by_training = done.stderr[: done.stderr.index("encode.onnx")] if "encode.onnx" in done.stderr else done.stderr
-    assert by_training.count("does not answer") >= 1
+    assert done.stderr.count("does not answer") == STAGES + 1

@@ -80,3 +80,11 @@ def prepared(raw: Path, dataset: Dataset) -> Path:
     folder = raw.parents[1] / "prepared" / "dots"
     prepare("dots", dataset, raw, folder)
     return folder
+
+
+@pytest.fixture
+def checkout(workspace: Path, prepared: Path) -> Path:
+    """A folder with the code, params.yaml and data that the train stage reads."""
+    for name in ("src", "pipelines"):
+        (workspace / name).symlink_to(tiny.SOURCE.parent / name)
+    return workspace

@@ -7,13 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from genfoundry.contract import DataSpec, Graph, Learner, Loss, Phase, TensorSpec
-from genfoundry.params import Gate, Training
+from genfoundry.params import Gate, Part, Training
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 SHAPE = (1, 8, 8)
@@ -37,10 +37,11 @@ _PARAMS = {
     "datasets": {
         "dots": {
             "sources": [{"kind": "npm", "package": "dots", "version": "1.0.0"}],
-            "sha256": {"train_images": "0" * 64},
+            "sha256": dict.fromkeys(get_args(Part), "0" * 64),
             "shape": list(SHAPE),
             "classes": ["zero", "one"],
             "licence": "CC0",
+            "limit": None,
             "judge": {
                 "channels": 2,
                 "features": 4,

@@ -94,8 +94,8 @@ def from_torchvision(source: Source, folder: Path) -> None:
     socket.setdefaulttimeout(SOCKET_TIMEOUT_S)
     try:
         known(folder, download=True)
-    except RuntimeError as error:
-        raise SourceError(str(error)) from error
+    except Exception as error:  # the boundary: what a proxy answers reaches torchvision's parsers
+        raise SourceError(f"{type(error).__name__}: {error}") from error
     finally:
         socket.setdefaulttimeout(before)
 
@@ -108,10 +108,10 @@ def from_npm(source: Source, folder: Path) -> None:
 
 
 def from_pip(source: Source, folder: Path) -> None:
-    """A wheel or source archive of the Python package index; it is unpacked, never installed."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    """A wheel of the Python package index; it is unpacked, and nothing of it runs."""
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     run([*pip, "--dest", ".", f"{source.package}=={source.version}"], folder)
-    for archive in [*folder.glob("*.whl"), *folder.glob("*.tar.gz")]:
+    for archive in folder.glob("*.whl"):
         unpack(archive, folder)
 
 

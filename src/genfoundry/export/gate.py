@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from genfoundry.contract import Graph
 from genfoundry.export.onnx import draw
 from genfoundry.params import Gate
 from genfoundry.pictures import to_bytes
+from genfoundry.training.runtime import evaluating
 
 Arrays = dict[str, np.ndarray]
 LEVELS = {
@@ -44,36 +45,56 @@ class Margin:
         return Margin(**{**merged, "spread": min(self.spread, other.spread)})
 
 
+@dataclass
+class Tally:
+    """What the comparisons have shown so far."""
+
+    margin: Margin = Margin()
+    failures: list[str] = field(default_factory=list)
+    flipped: int = 0
+    pixels: int = 0
+
+    def compare(
+        self, graph: Graph, runner: ort.InferenceSession, inputs: Arrays, expected: Arrays, where: str
+    ) -> None:
+        """One batch through one session, twice and its first item alone."""
+        try:
+            got, again = run_file(graph, runner, inputs), run_file(graph, runner, inputs)
+            alone = run_file(graph, runner, {name: value[:1] for name, value in inputs.items()})
+        except Exception as error:  # ONNX Runtime's own, of many types
+            self.failures.append(f"{where}: {' '.join(str(error).split())[:200]}")
+            return
+        for name, spec in graph.outputs.items():
+            wrong = list(broken(got[name], expected[name], spec.kind))
+            self.failures += [f"{name}, {where}: {what}" for what in wrong]
+            if not wrong:
+                found = measure(got[name], expected[name], again[name], alone[name], spec.kind)
+                self.margin = self.margin.worse(found)
+                if spec.kind == "image":
+                    self.flipped += int((to_bytes(got[name]) != to_bytes(expected[name])).sum())
+                    self.pixels += got[name].size
+
+    def total(self) -> Margin:
+        """The worst figures, with the share of flipped pixels over all comparisons."""
+        return replace(self.margin, flips=self.flipped / self.pixels if self.pixels else 0.0)
+
+
 def check(graph: Graph, path: Path, gate: Gate) -> Margin:
     """Compare the file at `path` with the graph's module.
 
     Raises:
         GateError: one line for each way in which it fails, with the figure and the limit.
     """
-    margin, failures, flipped, pixels = Margin(), [], 0, 0
+    tally = Tally()
     sessions = {level: session(path, option) for level, option in LEVELS.items()}
     for seed, batch in cases(gate):
         rng = np.random.default_rng([seed, batch])
         inputs = {name: draw(spec, rng, batch) for name, spec in graph.inputs.items()}
         expected = run_torch(graph, inputs)
         for level, runner in sessions.items():
-            where = f"batch {batch}, seed {seed}, optimisation {level}"
-            try:
-                got, again = run_file(graph, runner, inputs), run_file(graph, runner, inputs)
-                alone = run_file(graph, runner, {name: value[:1] for name, value in inputs.items()})
-            except Exception as error:  # ONNX Runtime's own, of many types
-                failures.append(f"{where}: {' '.join(str(error).split())[:200]}")
-                continue
-            for name, spec in graph.outputs.items():
-                wrong = list(broken(got[name], expected[name], spec.kind))
-                failures += [f"{name}, {where}: {what}" for what in wrong]
-                if not wrong:
-                    margin = margin.worse(measure(got[name], expected[name], again[name], alone[name], spec.kind))
-                    if spec.kind == "image":
-                        flipped += int((to_bytes(got[name]) != to_bytes(expected[name])).sum())
-                        pixels += got[name].size
-    margin = replace(margin, flips=flipped / pixels if pixels else 0.0)
-    failures += list(exceeded(margin, gate))
+            tally.compare(graph, runner, inputs, expected, f"batch {batch}, seed {seed}, optimisation {level}")
+    margin = tally.total()
+    failures = [*tally.failures, *exceeded(margin, gate)]
     if failures:
         shown = "\n  ".join(failures[:8])
         raise GateError(f"{path}: ONNX Runtime does not reproduce {graph.name!r}; it does not ship\n  {shown}")
@@ -101,12 +122,9 @@ def run_file(graph: Graph, runner: ort.InferenceSession, inputs: Arrays) -> Arra
 @torch.no_grad()
 def run_torch(graph: Graph, inputs: Arrays) -> Arrays:
     """The module's own answer, in evaluation mode."""
-    modes = {module: module.training for module in graph.module.modules()}
-    graph.module.eval()
     device = next((t.device for t in graph.module.state_dict().values()), torch.device("cpu"))
-    outputs = graph.module(*(torch.from_numpy(value).to(device) for value in inputs.values()))
-    for module, training in modes.items():
-        module.training = training
+    with evaluating(graph.module):
+        outputs = graph.module(*(torch.from_numpy(value).to(device) for value in inputs.values()))
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     return {name: value.cpu().numpy() for name, value in zip(graph.outputs, outputs, strict=True)}
 
@@ -115,6 +133,8 @@ def broken(got: np.ndarray, expected: np.ndarray, kind: str) -> Iterator[str]:
     """What is wrong with one output whatever the limits are."""
     if got.shape != expected.shape or got.dtype != expected.dtype:
         yield f"{got.dtype}{list(got.shape)}, torch gives {expected.dtype}{list(expected.shape)}"
+    if not np.isfinite(expected).all():
+        yield "torch's own answer is not finite"
     if not np.isfinite(got).all():
         yield "not finite"
     elif kind == "image" and (got.min() < -IMAGE_SLACK or got.max() > 1 + IMAGE_SLACK):

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-import genfoundry.torchvision_shim  # noqa: F401  (before any metric imports torchmetrics)
 from genfoundry.params import Evaluation
 
 

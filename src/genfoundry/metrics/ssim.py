@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from genfoundry.metrics import Metric, Paired
 from genfoundry.params import Evaluation
@@ -15,18 +13,21 @@ CHUNK = 500  # images at a time: the windows' moments take five times the images
 def ssim(evidence: Paired, _: Evaluation) -> float:
     """Gaussian windows of σ = 1.5, data range 1, mean over images."""
     pieces = [
-        np.asarray(_similarity(evidence.output[i : i + CHUNK], evidence.target[i : i + CHUNK]))
+        _similarity(evidence.output[i : i + CHUNK], evidence.target[i : i + CHUNK])
         for i in range(0, len(evidence.output), CHUNK)
     ]
     return float(np.concatenate(pieces).mean())
 
 
-def _similarity(output: np.ndarray, target: np.ndarray) -> torch.Tensor:
-    found = structural_similarity_index_measure(
+def _similarity(output: np.ndarray, target: np.ndarray) -> np.ndarray:
+    import torch
+
+    from genfoundry.torchvision_shim import torchmetrics_image
+
+    found = torchmetrics_image().structural_similarity_index_measure(
         torch.from_numpy(output), torch.from_numpy(target), data_range=1.0, reduction="none"
     )
-    assert isinstance(found, torch.Tensor)  # a tuple only where the full image is asked for
-    return found
+    return np.asarray(found)
 
 
 METRIC = Metric("ssim", "reconstruct", "higher", ssim, "Gaussian window σ 1.5, data range 1, mean over images")

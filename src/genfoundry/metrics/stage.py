@@ -75,7 +75,7 @@ def generation(setting: Setting) -> Finding:
     }
     roles = {role: reference.see(batch) for role, batch in images.items()}
     return Finding(
-        {**roles, "floor": reference.floor()},
+        {**roles, "floor": reference.floor(count)},
         f"Gaussian on PCA with {pca.components} components",
         {
             "generate": images["value"][: setting.config.pictures],
@@ -91,8 +91,8 @@ def generation(setting: Setting) -> Finding:
     )
 
 
-#: Reconstructions stand in rows of four triples: image, model, baseline. Other grids are square.
-COLUMNS = {"reconstruct": 12}
+#: Reconstructions stand in rows of eight triples: image, model, baseline. Other grids are square.
+COLUMNS = {"reconstruct": 24}
 
 FINDINGS = {"generate": generation, "reconstruct": reconstruction}
 
@@ -120,6 +120,7 @@ def evaluate_run(name: str) -> None:
             write_histogram(folder / "classes.csv", findings, prepared.spec.classes)
         write_json(Path("metrics") / f"{name}.json", scores)
         write_json(Path("metrics") / f"{name}.protocol.json", protocol)
+        journal.tags({f"evaluation.{key}": str(value) for key, value in params.evaluation.model_dump().items()})
         _tell(name, artifact.about["steps"], scores, journal)
 
 

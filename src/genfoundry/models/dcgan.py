@@ -65,7 +65,7 @@ class DCGAN(GenerativeModel):
     """Goodfellow's game on all-convolutional networks, with the non-saturating loss."""
 
     class Params(Strict):
-        """`channels` is the width nearest the image; it doubles with each halving."""
+        """A network's `channels` are its width next to the image; it doubles with each halving."""
 
         noise_dim: PositiveInt
         generator_channels: PositiveInt

@@ -55,11 +55,12 @@ def verdict(value: float, baseline: float, better: str) -> str:
 
 
 def rows_of(name: str, run: Run, root: Path = Path()) -> list[Row]:
-    """The rows of one run; none where it was not evaluated, or where its scores are not of the files there."""
+    """The rows of one run; none where it is not complete, or where its scores are not of the files there."""
     try:
         scores = read_json(root / "metrics" / f"{name}.json")
         protocol = read_json(root / "metrics" / f"{name}.protocol.json")
         measured = {words["graph"]: words["file_sha256"] for words in protocol.values()}
+        (root / "history" / f"{name}.csv").stat()  # DVC takes it away where a later training failed
         there = {graph: sha256_file(root / "onnx" / name / f"{graph}.onnx") for graph in measured}
     except FileNotFoundError:
         return []

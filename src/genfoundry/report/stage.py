@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from genfoundry.files import read_json, write_atomic
 from genfoundry.params import Run, load
 from genfoundry.report.curves import curves
-from genfoundry.report.leaderboard import Row, boards, rows_of, to_csv
+from genfoundry.report.leaderboard import boards, rows_of, to_csv
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
 from genfoundry.spec import TensorSpec
 
@@ -32,7 +32,6 @@ class Page:
 
     name: str
     run: Run
-    rows: list[Row]
     graphs: list[dict[str, Any]]
     margins: dict[str, dict[str, float]]
     limits: dict[str, Any]
@@ -46,24 +45,21 @@ def report() -> None:
     """Write `reports/index.html` and `reports/leaderboard.csv` from the runs that params.yaml names."""
     params = load()
     rows = [row for name, run in params.runs.items() for row in rows_of(name, run)]
-    pages = [page(name, run, rows) for name, run in params.runs.items() if any(row.run == name for row in rows)]
+    pages = [page(name, run) for name, run in params.runs.items() if any(row.run == name for row in rows)]
     missing = [name for name in params.runs if name not in {p.name for p in pages}]
     environment = Environment(loader=PackageLoader("genfoundry.report", "."), autoescape=select_autoescape(["j2"]))
-    html = environment.get_template("index.html.j2").render(
-        boards=boards(rows), pages=pages, missing=missing, params=params
-    )
+    html = environment.get_template("index.html.j2").render(boards=boards(rows), pages=pages, missing=missing)
     write_atomic(Path("reports/index.html"), html.encode())
     write_atomic(Path("reports/leaderboard.csv"), to_csv(rows))
 
 
-def page(name: str, run: Run, rows: list[Row]) -> Page:
+def page(name: str, run: Run) -> Page:
     """All that the files say of one run."""
     artifact, gate = Artifact.load(Path("onnx") / name), read_json(Path("onnx") / name / "gate.json")
     plots = Path("plots") / name
     return Page(
         name=name,
         run=run,
-        rows=[row for row in rows if row.run == name],
         graphs=[_graph(graph_name, graph) for graph_name, graph in artifact.graphs.items()],
         margins=gate["margins"],
         limits=gate["limits"],
@@ -97,12 +93,14 @@ def usage(name: str, artifact: Artifact) -> str:
 
 
 def _expression(spec: TensorSpec) -> str:
-    shape = ", ".join("16" if isinstance(size, str) else str(size) for size in spec.shape)
+    shape = tuple(16 if isinstance(size, str) else size for size in spec.shape)
     if spec.kind == "label":
-        return f'rng.integers(0, {int(spec.high)}, ({shape},)).astype("{spec.dtype}")'
-    even = f"uniform({spec.low}, {spec.high}, ({shape},))"
-    draw = f"standard_normal(({shape},))" if spec.kind in ("normal", "value") else even
-    return f'rng.{draw}.astype("{spec.dtype}")'
+        drawn = f"integers(0, {int(spec.high)}, {shape})"
+    elif spec.kind in ("normal", "value"):
+        drawn = f"standard_normal({shape})"
+    else:
+        drawn = f"uniform({spec.low}, {spec.high}, {shape})"
+    return f'rng.{drawn}.astype("{spec.dtype}")'
 
 
 def _graph(name: str, graph: ShippedGraph) -> dict[str, Any]:

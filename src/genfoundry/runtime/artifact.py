@@ -143,7 +143,7 @@ class Artifact:
     def generate(
         self, n: int, seed: int = 0, *, batch: int = BATCH, progress: Progress | None = None
     ) -> np.ndarray:
-        """`n` images (n, C, H, W) float32 in [0, 1]; the same for the same seed on every machine."""
+        """`n` images (n, C, H, W) float32 in [0, 1]; a seed gives the same noise on every machine."""
         graph = self.graph("generate")
         rng = np.random.default_rng(seed)
         inputs = {name: spec.draw(rng, batch=n) for name, spec in graph.inputs.items()}

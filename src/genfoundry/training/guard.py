@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-SHELLS = {"sh", "bash", "dash", "zsh", "fish"}
+SHELLS = {"sh", "bash", "dash", "ash", "busybox", "ksh", "zsh", "fish"}
 POLL_S = 0.5
 PATIENCE_S = 30.0  # a trainer whose parent was killed is gone long before
 

@@ -110,11 +110,17 @@ def update(
     with runtime.autocast():
         loss = phase.loss(batch)
     loss.total.backward()
-    limit = math.inf if config.grad_clip is None else config.grad_clip
-    grad_norm = nn.utils.clip_grad_norm_(phase.trains.parameters(), limit)
+    grad_norm = limit_gradients(phase.trains, config.grad_clip)
     optimizer.step()
     scalars = {**loss.terms, **loss.watched, "grad_norm": grad_norm}
     return {f"{phase.optimizer}/{key}": value.detach() for key, value in scalars.items()}
+
+
+def limit_gradients(module: nn.Module, limit: float | None) -> Tensor:
+    """Scale the gradients to a norm of at most `limit`, if any; return the norm they had."""
+    if limit is None:
+        return nn.utils.get_total_norm([p.grad for p in module.parameters() if p.grad is not None])
+    return nn.utils.clip_grad_norm_(module.parameters(), limit)
 
 
 def freeze_all_but(trained: nn.Module, model: nn.Module) -> None:
@@ -169,7 +175,7 @@ class Window:
             means[key] = float(values.double().mean())
         self._values.clear()
         if broken:
-            step, key, value = min(broken)
+            step, key, value = min(broken, key=lambda found: found[0])  # of one step, the terms come first
             phase, _, term = key.partition("/")
             raise TrainingDiverged(
                 f"phase {phase!r}, term {term!r}, step {step}: {value}. Nothing of it was saved; lower "

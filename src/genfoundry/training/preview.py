@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from genfoundry.contract import Learner
 from genfoundry.pictures import grid, interleave, png, to_bytes
-from genfoundry.spec import VOCABULARY
-from genfoundry.training.runtime import Runtime
+from genfoundry.spec import VOCABULARY, TensorSpec
+from genfoundry.training.runtime import Runtime, evaluating
 
 
 class Preview:
@@ -22,17 +24,14 @@ class Preview:
     @torch.no_grad()
     def draw(self, model: Learner) -> dict[str, bytes]:
         """A PNG grid for each graph that gives an image and has a picture in the vocabulary."""
-        training = model.training
-        model.eval()
-        shown = {
-            g.name: self._picture(g.module, g.inputs, VOCABULARY[g.name])
-            for g in model.graphs()
-            if VOCABULARY[g.name]
-        }
-        model.train(training)
-        return shown
+        with evaluating(model):
+            return {
+                graph.name: self._picture(graph.module, graph.inputs, style)
+                for graph in model.graphs()
+                if (style := VOCABULARY[graph.name])
+            }
 
-    def _picture(self, module: torch.nn.Module, inputs: dict, style: str | None) -> bytes:
+    def _picture(self, module: torch.nn.Module, inputs: Mapping[str, TensorSpec], style: str) -> bytes:
         rng = np.random.default_rng(self._seed)
         arrays = {
             name: self._images if spec.kind == "image" else spec.draw(rng, batch=self._count)

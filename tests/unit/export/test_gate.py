@@ -98,7 +98,7 @@ def test_nan_is_refused(through_the_gate: Callable[..., Margin], late: bool) -> 
     module = tiny.Generator()
     if not late:
         poison(module)
-    with pytest.raises(GateError, match="not finite" if not late else "is over"):
+    with pytest.raises(GateError, match="not finite"):
         through_the_gate(module, poison if late else lambda _: None)
 
 

@@ -22,6 +22,8 @@ def evaluated(root: Path, name: str, fid: float, modes: float = 1.0, baseline: f
     """The files of an evaluated run, and their rows."""
     (root / "onnx" / name).mkdir(parents=True, exist_ok=True)
     (root / "onnx" / name / "generate.onnx").write_bytes(name.encode())
+    (root / "history").mkdir(exist_ok=True)
+    (root / "history" / f"{name}.csv").touch()
     values = {"fid": fid, "modes": modes}
     roles = {
         m: {"value": v, "baseline": baseline} | ({"floor": 1.0} if m == "fid" else {}) for m, v in values.items()
@@ -41,6 +43,13 @@ def evaluated(root: Path, name: str, fid: float, modes: float = 1.0, baseline: f
     write_json(root / "metrics" / f"{name}.json", roles)
     write_json(root / "metrics" / f"{name}.protocol.json", words)
     return rows_of(name, RUN, root)
+
+
+def test_a_run_whose_training_failed_later_has_no_rows(tmp_path: Path) -> None:
+    """DVC has then removed the history, and left the scores of the training before."""
+    assert evaluated(tmp_path, "one", 3.0)
+    (tmp_path / "history/one.csv").unlink()
+    assert rows_of("one", RUN, tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,6 @@ from tests.unit import tiny
 from tests.unit.conftest import write_params
 
 
-@pytest.fixture
-def checkout(workspace: Path, prepared: Path) -> Path:
-    """A folder with the code, params.yaml and data that the train stage reads."""
-    for name in ("src", "pipelines"):
-        (workspace / name).symlink_to(tiny.SOURCE.parent / name)
-    return workspace
-
-
 def test_a_trained_run_exports_and_says_what_it_is(checkout: Path) -> None:
     # After four steps a latent may move less than a trained one must.
     write_params(checkout, tiny.params_tree(export__gate__min_spread=1e-6))
