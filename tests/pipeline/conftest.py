@@ -93,8 +93,8 @@ class Workspace:
         return sha256_file(self.path / "models" / name / "weights.safetensors")
 
     def copy(self, target: Path) -> "Workspace":
-        """Everything as it stands, DVC's cache shared."""
-        ignored = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "tmp")
+        """What the pipeline made, DVC's cache shared; nothing to resume, and a tracking store of its own."""
+        ignored = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "tmp", ".checkpoints")
         shutil.copytree(self.path, target, symlinks=True, ignore=ignored)
         return Workspace(target)
 
