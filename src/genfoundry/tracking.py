@@ -198,8 +198,10 @@ def _source_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def sync(timeout_s: float) -> None:
-    """Bring MLflow up to date with every journal in the workspace."""
-    journals = in_order(JOURNALS.glob("*/*.jsonl"))
+    """Bring MLflow up to date with every journal in the workspace that belongs to what was trained last."""
+    journals = in_order(
+        path for live in JOURNALS.glob("*/train.jsonl") for path in of_identity(live.parent, identity_of(live))
+    )
     if journals:
         mirror = Mirror(timeout_s)
         for path in journals:
@@ -241,7 +243,7 @@ class Follower:
     def _advance(self) -> None:
         if self._mirror is None:
             self._mirror = Mirror(self._config.timeout_seconds)
-            for path in in_order(self._earlier.glob("*.jsonl")):
+            for path in in_order(of_identity(self._earlier, identity_of(self._live))):
                 self._mirror.replay(path)
         content = self._live.read_bytes()
         fresh = content[self._offset : content.rfind(b"\n") + 1]
@@ -263,6 +265,16 @@ def unreachable(error: Exception) -> str:
     """One line on a tracking server that does not answer."""
     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     return f"tracking: MLflow at {tracking_uri()} does not answer ({reason})."
+
+
+def identity_of(journal: Path) -> str:
+    """Of the trained run that a journal is about."""
+    return next(line["values"]["identity"] for line in entries(journal.read_bytes()) if line["kind"] == "tags")
+
+
+def of_identity(folder: Path, identity: str) -> list[Path]:
+    """Finished journals of one trained run: those of an earlier one lie there until their stage runs again."""
+    return [path for path in folder.glob("*.jsonl") if identity_of(path) == identity]
 
 
 def in_order(journals: Iterable[Path]) -> list[Path]:

@@ -93,7 +93,7 @@ def test_every_artifact_is_there(built):
 
 def test_a_second_repro_runs_nothing_and_costs_little(workspace):
     workspace.repro()  # fills this copy's own MLflow
-    alone, dvc_s = quicker(lambda: workspace.run("-m", "dvc", "repro"))
+    alone, dvc_s = quicker(lambda: workspace.dvc("repro"))
     second, repro_s = quicker(workspace.repro)
     assert repro_s - dvc_s < OVERHEAD_S
     assert executed(alone) == executed(second) == set()
@@ -121,8 +121,8 @@ def test_code_of_one_family_reruns_its_chain_alone(workspace):
     workspace.append("src/genfoundry/models/vae.py", "\nimport genfoundry.networks.only_vae  # noqa: E402, F401\n")
     assert executed(workspace.repro()) == {"validate", "sources", *chain("vae"), "report"}
     workspace.append("src/genfoundry/networks/only_vae.py", "\nWIDTH = 3\n")
-    workspace.run("-m", "dvc", "repro", "sources")
-    status = workspace.run("-m", "dvc", "status", "--json")
+    workspace.dvc("repro", "sources")
+    status = workspace.dvc("status", "--json")
     changed = {name for name in json.loads(status.stdout) if name != "validate"}
     assert changed == {"train@vae", "export@vae"}
 
@@ -209,7 +209,7 @@ def test_a_mistake_in_params_is_one_line_before_any_stage(workspace, key, value,
 
 def test_dvc_alone_stops_at_a_mistake_too(workspace):
     workspace.params(**{"runs.vae.model.latent_dim": -1})
-    done = workspace.run("-m", "dvc", "repro", PATH=f"{sys.prefix}/bin:{ENVIRONMENT['PATH']}")
+    done = workspace.dvc("repro")
     assert done.returncode != 0
     assert executed(done) == {"validate"}
     assert "runs.vae.model.latent_dim: Input should be greater than 0 (got -1)" in done.stderr
@@ -221,7 +221,7 @@ def test_plots_and_metrics_are_dvcs_too(built):
         cwd=built.path, env=ENVIRONMENT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert {"vae/nll", "vae/kl"} <= {point["term"] for point in _points(json.loads(shown.stdout))}
-    metrics = built.run("-m", "dvc", "metrics", "show", "--json")
+    metrics = built.dvc("metrics", "show", "--json")
     assert "metrics/vae.json" in metrics.stdout
 
 
