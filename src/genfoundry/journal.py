@@ -115,7 +115,9 @@ def history_csv(path: Path) -> bytes:
 def recording(
     run: str, stage: str, *, experiment: str, identity: str, tracking: Tracking, resume: bool = False
 ) -> Iterator[Journal]:
-    """A stage's journal, streamed to MLflow by a process of its own that can neither stop nor slow the stage.
+    """A stage's journal, streamed to MLflow by a process of its own that cannot stop the stage.
+
+    A server that hangs holds the stage's end up by `tracking.drain_seconds` at the most.
 
     It starts empty, or with `resume` where an earlier try left off. Where the stage ends well, it is copied to
     its place among the outputs; the original stays, for the case that DVC is killed before it has stored them.

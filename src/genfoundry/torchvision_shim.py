@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
+from torch import library
 
 _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -25,15 +26,15 @@ def _extension_loads() -> bool:
     folder = Path(spec.origin).parent if spec and spec.origin else Path()
     libraries = [*folder.glob("_C.so"), *folder.glob("_C.pyd"), *folder.glob("_C.*.so")]
     try:
-        for library in libraries:
-            torch.ops.load_library(library)
+        for path in libraries:
+            torch.ops.load_library(path)
     except (ImportError, OSError):
         return False
     return bool(libraries)
 
 
 if not _extension_loads():
-    _library = torch.library.Library("torchvision", "DEF")  # lives as long as this module
+    _library = library.Library("torchvision", "DEF")  # lives as long as this module
     for _schema in _SCHEMAS:
         _library.define(_schema)
 

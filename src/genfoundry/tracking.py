@@ -63,7 +63,7 @@ class Mirror:
         self._known: dict[tuple[str, str], set[tuple[int, float]]] = {}
 
     def replay(self, path: Path) -> None:
-        """A whole journal; no request but one where MLflow has all of it already."""
+        """A whole journal; nothing is written where MLflow has all of it already."""
         content = path.read_bytes()
         lines, stage = list(entries(content)), path.stem
         run_id = self.run_of(lines)
