@@ -66,7 +66,7 @@ class Training(Strict):
     grad_clip: PositiveFloat | None = None
     log_every: PositiveInt = 50
     sample_every: PositiveInt = 500
-    pictures: PositiveInt = 64  # images in a sample grid
+    pictures: PositiveInt = 60  # images in a sample grid
     checkpoint_every: PositiveInt = 500
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 GAP = 2  # pixels between the cells of a grid
+ASPECT = 1.6  # width : height of a grid, as wide as a page's panel
 
 
 def to_bytes(images: np.ndarray) -> np.ndarray:
@@ -22,9 +23,9 @@ def from_bytes(images: np.ndarray) -> np.ndarray:
 
 
 def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """(N, C, H, W) uint8 → one (height, width, C) picture on white, as square as N allows."""
+    """(N, C, H, W) uint8 → one (height, width, C) picture on white, about `ASPECT` wide."""
     count, depth, height, width = images.shape
-    columns = columns or math.ceil(math.sqrt(count))
+    columns = columns or min(count, math.ceil(math.sqrt(ASPECT * count)))
     rows = math.ceil(count / columns)
     canvas = np.full((rows * columns, depth, height + GAP, width + GAP), 255, np.uint8)
     canvas[:count, :, :height, :width] = images

@@ -208,6 +208,15 @@ def sync(timeout_s: float) -> None:
             mirror.replay(path)
 
 
+def pages() -> dict[str, str]:
+    """Each experiment's name → where MLflow's page shows its runs, below the server's address."""
+    from mlflow import MlflowClient
+
+    experiments = MlflowClient(tracking_uri()).search_experiments()
+    with_runs = [experiment for experiment in experiments if experiment.name != "Default"]
+    return {experiment.name: f"/#/experiments/{experiment.experiment_id}/runs" for experiment in with_runs}
+
+
 class Follower:
     """Mirrors a journal while it grows; a server that is away is told of once and asked again later."""
 

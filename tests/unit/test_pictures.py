@@ -30,7 +30,8 @@ def test_to_bytes_rounds_to_nearest_and_clamps(value: float, byte: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "columns", "layout"), [(9, None, (3, 3)), (5, None, (2, 3)), (1, None, (1, 1)), (6, 4, (2, 4))]
+    ("count", "columns", "layout"),
+    [(9, None, (3, 4)), (60, None, (6, 10)), (5, None, (2, 3)), (1, None, (1, 1)), (6, 4, (2, 4))],
 )
 def test_grid_places_images_row_by_row_on_white(count: int, columns: int | None, layout: tuple[int, int]) -> None:
     picture, (rows, across) = grid(solid(count), columns), layout
