@@ -27,14 +27,14 @@ def model() -> torch.nn.Module:
 def test_each_graph_with_a_picture_is_drawn() -> None:
     drawn = preview().draw(model())
     assert set(drawn) == {"generate", "reconstruct"}
-    side = 2 * (8 + GAP) - GAP
-    assert Image.open(io.BytesIO(drawn["generate"])).size == (side, side)
+    width, height = 3 * (8 + GAP) - GAP, 2 * (8 + GAP) - GAP
+    assert Image.open(io.BytesIO(drawn["generate"])).size == (width, height)
 
 
 def test_pairs_show_each_image_beside_what_became_of_it() -> None:
     picture = np.asarray(Image.open(io.BytesIO(preview().draw(model())["reconstruct"])))
     assert np.array_equal(picture[:8, :8], IMAGES[0, 0])
-    left = 2 * (8 + GAP)  # nine cells hold eight: the third is the second original
+    left = 2 * (8 + GAP)  # the third cell is the second original
     assert np.array_equal(picture[:8, left : left + 8], IMAGES[1, 0])
 
 
