@@ -23,8 +23,8 @@ STAGES = sorted(p.stem for p in Path("pipelines").glob("*.py") if p.stem not in 
 # Who may import whom: a layer sees itself and those below it.
 LAYERS = [
     {"workspace"},
-    {"training.stage", "export.stage", "metrics.stage", "judge.stage", "report", "package", "check", "tracking"},
-    {"training", "export", "metrics", "judge", "journal"},
+    {"training.stage", "export.stage", "tasks.stage", "judge.stage", "report", "package", "check", "tracking"},
+    {"training", "export", "tasks", "metrics", "judge", "journal"},
     {"models"},
     {"networks", "losses"},
     {"contract", "data", "runtime"},

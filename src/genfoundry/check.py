@@ -9,9 +9,12 @@ from pathlib import Path
 import torch
 
 from genfoundry.contract import DataSpec, Learner
+from genfoundry.data.supply import offered, seen
 from genfoundry.judge.model import Judge
 from genfoundry.models import build
 from genfoundry.params import PARAMS, Dataset, Params, ParamsError, Run, Training, load
+
+HINTS = "`labels` gives labelled, `degradations` gives degraded and mask"
 
 
 def check_all(file: Path = PARAMS) -> Params:
@@ -57,8 +60,12 @@ def check_run(name: str, run: Run, dataset: Dataset) -> None:
         ParamsError: with the dotted path.
     """
     with torch.device("meta"):
-        model = build(run.family, run.model, DataSpec(dataset.shape, dataset.classes), f"runs.{name}.model")
+        spec = seen(DataSpec(dataset.shape, dataset.classes), run.data)
+        model = build(run.family, run.model, spec, f"runs.{name}.model")
     check_optimizers(f"runs.{name}.training", run.family, model, run.training)
+    lacking = sorted(model.needs - offered(run.data))
+    if lacking:
+        raise ParamsError(f"runs.{name}.data: {run.family} needs {', '.join(lacking)} in its batches; {HINTS}")
 
 
 def check_optimizers(path: str, who: str, model: Learner, training: Training) -> None:

@@ -17,7 +17,7 @@ from genfoundry.spec import VOCABULARY, DataSpec, TensorSpec
 
 __all__ = ["Batch", "DataSpec", "GenerativeModel", "Graph", "Learner", "Loss", "Phase", "TensorSpec"]
 
-#: "image" (N, C, H, W) float32 in [0, 1] and, where the data set has classes, "label" (N,) int64.
+#: Images (N, C, H, W) float32 in [0, 1], labels (N,) int64; the keys are what `data/supply.py` gives a run.
 Batch = Mapping[str, Tensor]
 
 
@@ -83,6 +83,7 @@ class GenerativeModel(Learner):
     """A model family. The one subclass in `models/<family>.py` is found by that file's name."""
 
     Params: ClassVar[type[Strict]]
+    needs: ClassVar[frozenset[str]] = frozenset({"image"})  # keys of a batch that its losses read
 
     @abstractmethod
     def __init__(self, params: Any, data: DataSpec) -> None:

@@ -27,6 +27,7 @@ PARAMS = Path("params.yaml")
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Part = Literal["train_images", "train_labels", "test_images", "test_labels"]
+Degradation = Literal["noise", "mask", "scale"]  # functions of data/degradations.py
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -66,7 +67,7 @@ class Training(Strict):
     grad_clip: PositiveFloat | None = None
     log_every: PositiveInt = 50
     sample_every: PositiveInt = 500
-    pictures: PositiveInt = 60  # images in a sample grid
+    pictures: PositiveInt = 64  # images in a sample grid
     checkpoint_every: PositiveInt = 500
 
     @model_validator(mode="after")
@@ -122,18 +123,34 @@ class Dataset(Strict):
 
 
 class Data(Strict):
-    """What a run learns from."""
+    """What a run learns from, and how it sees it; evaluation sees held-out images the same way."""
 
     dataset: Name
+    classes: tuple[str, ...] | None = Field(default=None, min_length=1)  # learn from these alone
+    labels: PositiveInt | None = None  # images that keep their label, as many of each class; the others lose it
+    binarize: bool = False  # a pixel is 1 with its grey value's probability, drawn anew at each step
+    degradations: dict[Degradation, PositiveFloat] = {}  # what a `restore` graph undoes, and how much of it
+
+
+class RunEvaluation(Strict):
+    """What a run is compared with."""
+
+    rival: Name  # another run, whose shipped files are the baseline; itself where there is none
 
 
 class Run(Strict):
-    """One trained model: a family, its data, its own parameters, and how it is trained."""
+    """One trained model: a family, its data, its own parameters, how it is trained and what it has to beat."""
 
     family: Name
     data: Data
     model: dict[str, Any]
     training: Training
+    evaluation: RunEvaluation
+
+    @property
+    def trained_on(self) -> dict[str, Any]:
+        """All that its weights depend on, as plain types."""
+        return self.model_dump(mode="json", exclude={"evaluation"})
 
 
 class Evaluation(Strict):
@@ -144,6 +161,7 @@ class Evaluation(Strict):
     kid_subset_size: Annotated[int, Field(ge=2)]
     mode_share: Fraction  # of a fair share, from which a class counts as covered
     pictures: PositiveInt  # images in a grid
+    restored: PositiveInt  # images that are degraded and restored; baselines take a millisecond for each
 
     @model_validator(mode="after")
     def _subsets_fit(self) -> Evaluation:
@@ -246,14 +264,24 @@ def write(tree: Mapping[str, Any], file: Path) -> None:
 def load(file: Path = PARAMS) -> Params:
     """All of params.yaml but the families' own `model` sections, which `model_params` checks."""
     params = validate(Params, read(file))
-    unknown = [
-        f"runs.{name}.data.dataset: {run.data.dataset!r} is not one of {', '.join(params.datasets)}"
-        for name, run in params.runs.items()
-        if run.data.dataset not in params.datasets
-    ]
+    unknown = [line for name in params.runs for line in _unknown(params, name)]
     if unknown:
         raise ParamsError("\n".join(unknown))
     return params
+
+
+def _unknown(params: Params, name: str) -> Iterator[str]:
+    """A line for each name in a run that stands for nothing."""
+    run = params.runs[name]
+    dataset = params.datasets.get(run.data.dataset)
+    known = dataset.classes if dataset else run.data.classes or ()
+    if dataset is None:
+        yield f"runs.{name}.data.dataset: {run.data.dataset!r} is not one of {', '.join(params.datasets)}"
+    for label in run.data.classes or ():
+        if label not in known:
+            yield f"runs.{name}.data.classes: {label!r} is not one of {', '.join(known)}"
+    if run.evaluation.rival not in params.runs:
+        yield f"runs.{name}.evaluation.rival: {run.evaluation.rival!r} is not one of {', '.join(params.runs)}"
 
 
 def load_run(name: str, file: Path = PARAMS) -> tuple[Params, Run]:

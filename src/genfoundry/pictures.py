@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 GAP = 2  # pixels between the cells of a grid
-ASPECT = 1.6  # width : height of a grid, as wide as a page's panel
 
 
 def to_bytes(images: np.ndarray) -> np.ndarray:
@@ -23,9 +22,9 @@ def from_bytes(images: np.ndarray) -> np.ndarray:
 
 
 def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """(N, C, H, W) uint8 → one (height, width, C) picture on white, about `ASPECT` wide."""
+    """(N, C, H, W) uint8 → one (height, width, C) picture on white, as square as N allows."""
     count, depth, height, width = images.shape
-    columns = columns or min(count, math.ceil(math.sqrt(ASPECT * count)))
+    columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     canvas = np.full((rows * columns, depth, height + GAP, width + GAP), 255, np.uint8)
     canvas[:count, :, :height, :width] = images
@@ -34,9 +33,10 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     return picture[:-GAP, :-GAP]
 
 
-def interleave(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Twice (N, C, H, W) → (2N, C, H, W): each image followed by what became of it."""
-    return np.stack([before, after], axis=1).reshape(-1, *before.shape[1:])
+def beside(*images: np.ndarray) -> np.ndarray:
+    """K arrays (N, C, H, W), uint8 or in [0, 1] → (K·N, C, H, W) uint8: what belongs together stands together."""
+    same = [array if array.dtype == np.uint8 else to_bytes(array) for array in images]
+    return np.stack(same, axis=1).reshape(-1, *same[0].shape[1:])
 
 
 def png(picture: np.ndarray) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -14,18 +15,27 @@ DType = Literal["float32", "int64"]
 #: The entry of an ONNX file's metadata that holds what it says of itself, as JSON.
 METADATA_KEY = "genfoundry"
 
-#: What a user may call, and the picture that shows it: "samples" stand alone, "pairs" stand beside their input.
-VOCABULARY: Mapping[str, Literal["samples", "pairs"] | None] = {
-    "generate": "samples",
-    "encode": None,
-    "decode": None,
-    "reconstruct": "pairs",
-    "restore": "pairs",
-    "translate": "pairs",
-    "translate_back": "pairs",
-    "classify": None,
-    "log_prob": None,
-    "elbo": None,
+
+@dataclass(frozen=True)
+class Word:
+    """A function that a user may call: what its image input is in a batch, and the picture that shows it."""
+
+    takes: tuple[str, ...] = ("image",)  # the first of these keys that the batch has
+    shows: Literal["samples", "pairs"] | None = None  # samples stand alone, pairs beside their input
+
+
+#: What a graph may be called.
+VOCABULARY: Mapping[str, Word] = {
+    "generate": Word(shows="samples"),
+    "encode": Word(),
+    "decode": Word(),
+    "reconstruct": Word(shows="pairs"),
+    "restore": Word(("degraded",), shows="pairs"),
+    "translate": Word(("source", "a"), shows="pairs"),
+    "translate_back": Word(("target", "b"), shows="pairs"),
+    "classify": Word(),
+    "log_prob": Word(),
+    "elbo": Word(),
 }
 
 
@@ -69,10 +79,16 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """All that a model may know of its data: `shape` is (C, H, W)."""
+    """All that a model may know of its data: `shape` is (C, H, W), `levels` the values a pixel can take."""
 
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
+    levels: int = 256
+
+    @property
+    def dims(self) -> int:
+        """Numbers in an image."""
+        return math.prod(self.shape)
 
     @property
     def image(self) -> TensorSpec:

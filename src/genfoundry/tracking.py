@@ -24,6 +24,7 @@ from genfoundry.journal import CHECKPOINTS, JOURNALS, entries
 from genfoundry.params import Tracking, load
 
 BATCH = 1000  # metric points that MLflow takes in one request
+PANEL = 216  # pixels of MLflow's picture panel that show at its default size; the full picture is a click away
 FAILED, RUNNING = "FAILED", "RUNNING"  # MLflow's words
 
 
@@ -179,7 +180,9 @@ class Mirror:
         with tempfile.TemporaryDirectory() as scratch:
             full, small = Path(scratch) / f"{stem}.png", Path(scratch) / f"{stem}+compressed.webp"
             full.write_bytes(png)
-            Image.open(io.BytesIO(png)).save(small)
+            thumbnail = Image.open(io.BytesIO(png))
+            thumbnail.thumbnail((PANEL, PANEL), Image.Resampling.LANCZOS)
+            thumbnail.save(small)
             self._client.log_artifact(run_id, str(full), "images")
             self._client.log_artifact(run_id, str(small), "images")
         self._client.set_tag(run_id, MLFLOW_LOGGED_IMAGES, True)

@@ -8,9 +8,11 @@ import torch
 
 from genfoundry.closure import closure
 from genfoundry.contract import DataSpec, GenerativeModel, Phase
+from genfoundry.data.degradations import DEGRADATIONS
 from genfoundry.export import gate, onnx
 from genfoundry.models import build, families, family
 from genfoundry.params import Gate, Training, read, validate
+from genfoundry.pictures import from_bytes
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.spec import VOCABULARY
 from genfoundry.training.loop import build_optimizers, train, update
@@ -38,13 +40,24 @@ def config(name: str, **changes: object) -> Training:
 
 
 class Supply:
-    """The same smooth images at every run; a batch is a pure function of its step."""
+    """Smooth images, and of all that a batch may hold just what the family says it needs."""
+
+    def __init__(self, name: str) -> None:
+        self._keys = family(name).needs
 
     def at(self, step: int) -> dict[str, np.ndarray]:
+        """A pure function of its step."""
         rng = np.random.default_rng([7, step])
-        coarse = rng.integers(0, 256, (8, 1, 4, 4)).astype(np.uint8)
-        image = coarse.repeat(4, axis=2).repeat(4, axis=3)
-        return {"image": image, "label": rng.integers(0, 3, 8)}
+        image, labelled = (smooth(rng) for _ in range(2))
+        batch = {"image": image, "labelled": labelled, "label": rng.integers(0, 3, 8)}
+        batch |= DEGRADATIONS["mask"](from_bytes(image), 0.3, rng)
+        return {key: batch[key] for key in self._keys}
+
+
+def smooth(rng: np.random.Generator) -> np.ndarray:
+    """(8, 1, 16, 16) uint8 in flat squares."""
+    coarse = rng.integers(0, 256, (8, 1, 4, 4)).astype(np.uint8)
+    return coarse.repeat(4, axis=2).repeat(4, axis=3)
 
 
 class Recorder:
@@ -64,7 +77,7 @@ def fit(name: str, checkpoint: Path, steps: int, **changes: object) -> tuple[Gen
     recorder = Recorder()
     model = train(
         tiny(name),
-        Supply(),
+        Supply(name),
         config(name, steps=steps, **changes),
         RUNTIME,
         seed=0,
@@ -79,7 +92,7 @@ def run_phase(name: str, model: GenerativeModel, phase: Phase, steps: int) -> li
     """One phase alone, on one batch, with the same noise at every step."""
     settings = config(name)
     optimizers = build_optimizers(model.phases(), settings)
-    batch = RUNTIME.batch(Supply().at(0))
+    batch = RUNTIME.batch(Supply(name).at(0))
     totals = []
     for _ in range(steps):
         seed_step(0, 0)

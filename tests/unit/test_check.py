@@ -41,7 +41,7 @@ def test_a_family_s_own_demand_is_one_line_with_its_path(
 def test_each_wrong_run_has_its_line(params_file: Callable[..., Path]) -> None:
     from tests.unit import tiny
 
-    wrong = {**tiny.params_tree()["runs"]["tiny"], "family": "nothing"}
+    wrong = {**tiny.params_tree()["runs"]["tiny"], "family": "nothing", "evaluation": {"rival": "one"}}
     with pytest.raises(ParamsError) as error:
         check_all(params_file(runs={"one": wrong, "two": wrong}))
     assert [line.split(":")[0] for line in str(error.value).splitlines()] == ["runs.one.family", "runs.two.family"]

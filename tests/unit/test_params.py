@@ -65,6 +65,14 @@ def test_valid_file_gives_typed_params(params_file: Callable[..., Path]) -> None
             {f"{TINY}__data__dataset": "stars"},
             "runs.tiny.data.dataset: 'stars' is not one of dots",
         ),
+        (
+            {"runs__tiny__data": {"dataset": "dots", "classes": ["zero", "two"]}},
+            "runs.tiny.data.classes: 'two' is not one of zero, one",
+        ),
+        (
+            {"runs__tiny__evaluation": {"rival": "big"}},
+            "runs.tiny.evaluation.rival: 'big' is not one of tiny",
+        ),
         ({"seed": 2**63}, "seed: "),
         ({"export__opset": 99}, "export.opset: "),
         ({"tracking__timeout_seconds": 0.5}, "tracking.timeout_seconds: "),

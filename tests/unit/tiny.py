@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from genfoundry.contract import DataSpec, Graph, Learner, Loss, Phase, TensorSpec
-from genfoundry.params import Gate, Part, Training
+from genfoundry.params import Evaluation, Gate, Part, Training
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 SHAPE = (1, 8, 8)
@@ -29,10 +29,11 @@ ABOUT = {
     "fingerprint": "a" * 64,
     "licence": "CC0",
     "classes": ["zero", "one"],
+    "data": {"dataset": "dots"},
 }
 
 _TRAINING = {"steps": 4, "batch_size": 4, "log_every": 2, "sample_every": 2, "checkpoint_every": 2}
-_PARAMS = {
+_PARAMS: dict[str, Any] = {
     "seed": 0,
     "datasets": {
         "dots": {
@@ -56,9 +57,17 @@ _PARAMS = {
             "data": {"dataset": "dots"},
             "model": VAE,
             "training": {**_TRAINING, "optimizers": {"vae": {"lr": 1e-3}}},
+            "evaluation": {"rival": "tiny"},
         }
     },
-    "evaluation": {"samples": 100, "kid_subsets": 2, "kid_subset_size": 10, "mode_share": 0.1, "pictures": 4},
+    "evaluation": {
+        "samples": 100,
+        "kid_subsets": 2,
+        "kid_subset_size": 10,
+        "mode_share": 0.1,
+        "pictures": 4,
+        "restored": 20,
+    },
     "export": {"opset": 20, "gate": GATE.model_dump(mode="json")},
     "tracking": {"enabled": False},
 }
@@ -77,6 +86,11 @@ def params_tree(**changes: Any) -> dict[str, Any]:
         else:
             place[leaf] = value
     return tree
+
+
+def evaluation(**changes: Any) -> Evaluation:
+    """The protocol of `params_tree`, changed."""
+    return Evaluation(**{**_PARAMS["evaluation"], **changes})
 
 
 def training(**changes: Any) -> Training:

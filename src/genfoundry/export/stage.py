@@ -8,11 +8,12 @@ from typing import Any
 
 from genfoundry.contract import DataSpec, GenerativeModel
 from genfoundry.data.batches import Prepared
+from genfoundry.data.supply import seen
 from genfoundry.export import gate, onnx
 from genfoundry.files import folder_atomic, read_json, write_json
 from genfoundry.journal import recording
 from genfoundry.models import build
-from genfoundry.params import load
+from genfoundry.params import Data, load, validate
 from genfoundry.training.weights import load_weights
 
 
@@ -24,7 +25,7 @@ def export_run(name: str) -> None:
     """
     params, about = load(), read_json(Path("models") / name / "run.json")
     prepared = Prepared(Path("data/prepared") / about["data"]["dataset"])
-    model = trained(name, about, prepared.spec)
+    model = trained(name, about, seen(prepared.spec, validate(Data, about["data"])))
     metadata = describe(about, prepared)
     target = Path("onnx") / name
     with recording(
@@ -67,6 +68,7 @@ def describe(about: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
         "family": about["family"],
         "identity": about["identity"],
         "steps": about["training"]["steps"],
+        "data": about["data"],
         "dataset": prepared.about["name"],
         "fingerprint": prepared.about["fingerprint"],
         "licence": prepared.about["licence"],

@@ -1,7 +1,4 @@
-"""Scores of exported files. One file a metric; each is a function of evidence and names the graph it judges.
-
-A new metric is a file with a `METRIC` and its place in `METRICS` of `metrics/stage.py`.
-"""
+"""Scores of exported files. One file a metric, each a function of evidence; the tasks gather the evidence."""
 
 from __future__ import annotations
 
@@ -34,12 +31,26 @@ class Sampled:
 
 
 @dataclass(frozen=True)
+class Likelihood:
+    """Log-probabilities of held-out images: of 8-bit values, or of bits where the data is binary."""
+
+    nats: np.ndarray  # (N,)
+    dims: int
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What something was to be, and what it is taken for."""
+
+    asked: np.ndarray  # (N,) classes
+    found: np.ndarray  # (N,)
+
+
+@dataclass(frozen=True)
 class Metric:
-    """A score: which graph it judges, which way is better, and how it follows from the evidence."""
+    """A score: which way is better, and how it follows from the evidence."""
 
     name: str
-    graph: Literal["generate", "reconstruct"]
     better: Literal["lower", "higher"]
     compute: Callable[[Any, Evaluation], float]
     definition: str
-    leads: bool = False  # ranks the runs of a board

@@ -36,3 +36,17 @@ class PcaBaseline:
 
     def _flat(self, images: np.ndarray) -> np.ndarray:
         return images.reshape(len(images), -1)
+
+
+class BernoulliBaseline:
+    """Each pixel is 1 with its own probability, whatever the others are."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        white = from_bytes(images.mean(axis=0)) * len(images)
+        self._p = ((white + 1.0) / (len(images) + 2.0)).astype(np.float64)  # Laplace's rule: never 0 or 1
+
+    def log_prob(self, images: np.ndarray) -> np.ndarray:
+        """(N, C, H, W) uint8 in {0, 255} → (N,) nats."""
+        flat = (images > 0).reshape(len(images), -1)
+        p = self._p.reshape(-1)
+        return flat @ np.log(p) + ~flat @ np.log1p(-p)

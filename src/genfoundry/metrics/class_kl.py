@@ -17,4 +17,4 @@ def class_kl(evidence: Sampled, _: Evaluation) -> float:
         return float((p[seen] * np.log(p[seen] / q[seen])).sum())
 
 
-METRIC = Metric("class_kl", "generate", "lower", class_kl, "KL of the judge's class histograms, nats")
+METRIC = Metric("class_kl", "lower", class_kl, "KL of the judge's class histograms, nats")

@@ -36,9 +36,7 @@ def fid_judge(evidence: Sampled, _: Evaluation) -> float:
 
 METRIC = Metric(
     "fid_judge",
-    "generate",
     "lower",
     fid_judge,
     "Fréchet distance on the judge's features, float64",
-    leads=True,
 )

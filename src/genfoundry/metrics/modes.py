@@ -14,4 +14,4 @@ def mode_count(evidence: Sampled, config: Evaluation) -> float:
     return float((shares * evidence.classes >= config.mode_share).sum())
 
 
-METRIC = Metric("modes", "generate", "higher", mode_count, "classes with at least mode_share of a fair share")
+METRIC = Metric("modes", "higher", mode_count, "classes with at least mode_share of a fair share")

@@ -13,4 +13,4 @@ def mse(evidence: Paired, _: Evaluation) -> float:
     return float(np.square(evidence.output - evidence.target).mean(dtype=np.float64))
 
 
-METRIC = Metric("mse", "reconstruct", "lower", mse, "squared error, mean over pixels and images", leads=True)
+METRIC = Metric("mse", "lower", mse, "squared error, mean over pixels and images")

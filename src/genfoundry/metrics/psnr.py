@@ -16,4 +16,4 @@ def psnr(evidence: Paired, _: Evaluation) -> float:
     return float(torchmetrics_image().peak_signal_noise_ratio(output, target, data_range=1.0, dim=(1, 2, 3)))
 
 
-METRIC = Metric("psnr", "reconstruct", "higher", psnr, "dB, mean of the images' own ratios, peak 1")
+METRIC = Metric("psnr", "higher", psnr, "dB, mean of the images' own ratios, peak 1")

@@ -1,4 +1,4 @@
-"""Scores of all runs: a row for each run and metric, and boards that rank runs on the same data and graph."""
+"""Scores of all runs: a row for each run and metric, and boards that rank runs on the same data and task."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Row:
     """One score of one run, with what it is compared to."""
 
     dataset: str
+    task: str
     graph: str
     run: str
     family: str
@@ -37,10 +38,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """Runs on the same data set and graph, the best by the leading metric first."""
+    """Runs on the same data set and task, the best by the leading metric first."""
 
     dataset: str
-    graph: str
+    task: str
     metrics: tuple[str, ...]
     lines: tuple[tuple[str, dict[str, Row]], ...]  # run → its rows by metric
     best: dict[str, float]
@@ -72,6 +73,7 @@ def rows_of(name: str, run: Run, root: Path = Path()) -> list[Row]:
 def _row(name: str, run: Run, metric: str, roles: Mapping[str, float], words: Mapping[str, Any]) -> Row:
     return Row(
         dataset=run.data.dataset,
+        task=words["task"],
         graph=words["graph"],
         run=name,
         family=run.family,
@@ -90,12 +92,12 @@ def _row(name: str, run: Run, metric: str, roles: Mapping[str, float], words: Ma
 
 
 def boards(rows: Iterable[Row]) -> list[Board]:
-    """One for each data set and graph, in that order; scores by different protocols never share one."""
-    key = lambda row: (row.dataset, row.graph, row.n, row.extractor_sha256 or "")  # noqa: E731
+    """One for each data set and task, in that order; scores by different protocols never share one."""
+    key = lambda row: (row.dataset, row.task, row.n, row.extractor_sha256 or "")  # noqa: E731
     return [_board(*place[:2], list(group)) for place, group in groupby(sorted(rows, key=key), key)]
 
 
-def _board(dataset: str, graph: str, rows: list[Row]) -> Board:
+def _board(dataset: str, task: str, rows: list[Row]) -> Board:
     rows = sorted(rows, key=lambda row: not row.leads)
     by_run: dict[str, dict[str, Row]] = {}
     for row in rows:
@@ -109,7 +111,7 @@ def _board(dataset: str, graph: str, rows: list[Row]) -> Board:
         m: pick[next(r.better for r in rows if r.metric == m)](r.value for r in rows if r.metric == m)
         for m in metrics
     }
-    return Board(dataset, graph, metrics, tuple(lines), best)
+    return Board(dataset, task, metrics, tuple(lines), best)
 
 
 def to_csv(rows: Iterable[Row]) -> bytes:
@@ -125,7 +127,7 @@ def to_text(found: Iterable[Board]) -> str:
     """For a terminal: each score, its baseline and its floor."""
     blocks = []
     for board in found:
-        head = [f"{board.dataset} · {board.graph}", *board.metrics]
+        head = [f"{board.dataset} · {board.task}", *board.metrics]
         table = [head, *([run, *(_cell(row) for row in line.values())] for run, line in board.lines)]
         widths = [max(len(line[column]) for line in table) for column in range(len(head))]
         blocks.append(

@@ -17,14 +17,6 @@ from genfoundry.report.leaderboard import boards, rows_of, to_csv
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
 from genfoundry.spec import TensorSpec
 
-#: Pictures of `plots/<run>/` in the order a reader wants them, and what they show.
-CAPTIONS = {
-    "generate": "Samples from the shipped file, none chosen",
-    "real": "Held-out real images",
-    "baseline": "The baseline: a Gaussian on PCA",
-    "reconstruct": "Held-out image, reconstruction, PCA of equal width; in triples",
-}
-
 
 @dataclass(frozen=True)
 class Page:
@@ -35,7 +27,7 @@ class Page:
     graphs: list[dict[str, Any]]
     margins: dict[str, dict[str, float]]
     limits: dict[str, Any]
-    pictures: list[dict[str, str]]
+    pictures: list[dict[str, Any]]
     histogram: list[dict[str, Any]]
     curves: str
     usage: str
@@ -64,9 +56,8 @@ def page(name: str, run: Run) -> Page:
         margins=gate["margins"],
         limits=gate["limits"],
         pictures=[
-            {"name": key, "caption": caption, "data": _inline(plots / f"{key}.png")}
-            for key, caption in CAPTIONS.items()
-            if (plots / f"{key}.png").exists()
+            {**entry, "data": _inline(plots / f"{entry['name']}.png")}
+            for entry in read_json(plots / "pictures.json")
         ],
         histogram=_histogram(plots / "classes.csv"),
         curves=curves(Path("history") / f"{name}.csv"),

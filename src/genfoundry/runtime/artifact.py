@@ -68,8 +68,14 @@ class ShippedGraph:
         """Specs by name."""
         return {name: TensorSpec.from_json(spec) for name, spec in self.about["outputs"].items()}
 
-    def __call__(self, batch: int = BATCH, progress: Progress | None = None, **inputs: np.ndarray) -> Any:
-        """Run on arrays of any length, `batch` at a time; one array, or a dict where there are several outputs.
+    def __call__(self, **inputs: np.ndarray) -> Any:
+        """`run`, with the inputs by name."""
+        return self.run(inputs)
+
+    def run(
+        self, inputs: Mapping[str, np.ndarray], batch: int = BATCH, progress: Progress | None = None
+    ) -> Any:
+        """On arrays of any length, `batch` at a time; one array, or a dict where there are several outputs.
 
         Raises:
             ArtifactError: a missing, unknown or misshapen input.
@@ -147,7 +153,7 @@ class Artifact:
         graph = self.graph("generate")
         rng = np.random.default_rng(seed)
         inputs = {name: spec.draw(rng, batch=n) for name, spec in graph.inputs.items()}
-        return graph(batch=batch, progress=progress, **inputs)
+        return graph.run(inputs, batch, progress)
 
     def reconstruct(self, image: np.ndarray) -> np.ndarray:
         """Images (N, C, H, W) in [0, 1] through the latent and back."""

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from genfoundry.contract import Batch, Learner, Phase
+from genfoundry.data.supply import Supply
 from genfoundry.params import Optimizer, Training
 from genfoundry.training.checkpoint import load_checkpoint, save_checkpoint
 from genfoundry.training.runtime import Runtime, seed_step
@@ -32,12 +32,6 @@ SCHEDULES: Mapping[str, Callable[[float], float]] = {
 
 class TrainingDiverged(RuntimeError):
     """A loss or a watched quantity is no longer finite."""
-
-
-class Supply(Protocol):
-    """Batches as a pure function of the step."""
-
-    def at(self, step: int) -> Mapping[str, np.ndarray]: ...  # noqa: D102
 
 
 class Observer(Protocol):

@@ -6,37 +6,47 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from genfoundry.contract import Learner
-from genfoundry.pictures import grid, interleave, png, to_bytes
+from genfoundry.contract import Graph, Learner
+from genfoundry.pictures import beside, grid, png, to_bytes
 from genfoundry.spec import VOCABULARY, TensorSpec
 from genfoundry.training.runtime import Runtime, evaluating
 
 
 class Preview:
-    """The same noise and the same held-out images at every call, so that pictures compare over time."""
+    """The same noise and the same held-out batch at every call, so that pictures compare over time."""
 
-    def __init__(self, images: np.ndarray, count: int, runtime: Runtime, seed: int) -> None:
-        self._images = np.array(images[:count])  # a copy: torch takes no read-only memory
-        self._count, self._runtime, self._seed = count, runtime, seed
+    def __init__(self, batch: Mapping[str, np.ndarray], runtime: Runtime, seed: int) -> None:
+        self._batch, self._runtime, self._seed = batch, runtime, seed
 
     @torch.no_grad()
     def draw(self, model: Learner) -> dict[str, bytes]:
         """A PNG grid for each graph that gives an image and has a picture in the vocabulary."""
         with evaluating(model):
-            return {
-                graph.name: self._picture(graph.module, graph.inputs, style)
-                for graph in model.graphs()
-                if (style := VOCABULARY[graph.name])
-            }
+            return {graph.name: self._picture(graph) for graph in model.graphs() if VOCABULARY[graph.name].shows}
 
-    def _picture(self, module: torch.nn.Module, inputs: Mapping[str, TensorSpec], style: str) -> bytes:
+    def _picture(self, graph: Graph) -> bytes:
         rng = np.random.default_rng(self._seed)
-        arrays = {
-            name: self._images if spec.kind == "image" else spec.draw(rng, batch=self._count)
-            for name, spec in inputs.items()
-        }
-        output: Tensor = module(*self._runtime.batch(arrays).values())
-        images = to_bytes(output.float().cpu().numpy())
-        return png(grid(interleave(self._images, images) if style == "pairs" else images))
+        given = self._given(graph)
+        inputs = {name: self._input(name, spec, given, rng) for name, spec in graph.inputs.items()}
+        images = graph.module(*self._runtime.batch(inputs).values()).float().cpu().numpy()
+        if VOCABULARY[graph.name].shows == "samples":
+            return png(grid(to_bytes(images)))
+        return png(grid(beside(enlarged(given, images.shape[2]), images)))
+
+    def _given(self, graph: Graph) -> np.ndarray:
+        """The images of the batch that this graph takes, or would be compared with."""
+        return next(self._batch[key] for key in (*VOCABULARY[graph.name].takes, *self._batch) if key in self._batch)
+
+    def _input(self, name: str, spec: TensorSpec, given: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if spec.kind == "image":
+            return given
+        if spec.kind == "label":
+            return (np.arange(len(given)) % int(spec.high)).astype(spec.dtype)  # all classes, in columns
+        return self._batch[name] if name in self._batch else spec.draw(rng, batch=len(given))
+
+
+def enlarged(images: np.ndarray, height: int) -> np.ndarray:
+    """(N, C, H, W) at a whole multiple of its size, by repeating pixels; the same where it has that height."""
+    factor = height // images.shape[2]
+    return images.repeat(factor, axis=2).repeat(factor, axis=3)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
 
 from genfoundry.closure import family_sources
 from genfoundry.contract import Learner
-from genfoundry.data.batches import Batches, Prepared
+from genfoundry.data.batches import Prepared
+from genfoundry.data.supply import seen, supply
 from genfoundry.files import folder_atomic, sha256, write_atomic, write_json
 from genfoundry.journal import SYSTEM, Journal, forget_others, history_csv, home, recording
 from genfoundry.models import build
@@ -28,7 +30,7 @@ def record(params: Params, run: Run, prepared: Prepared) -> dict[str, Any]:
     """What determines a trained run, and `identity`, the SHA-256 of just that."""
     inputs = {
         "seed": params.seed,
-        **run.model_dump(mode="json"),
+        **run.trained_on,
         "fingerprint": prepared.about["fingerprint"],
         "sources": family_sources(run.family),
     }
@@ -86,24 +88,30 @@ def train_run(name: str) -> None:
 
 def chosen(params: Params, run: Run) -> dict[str, Any]:
     """What params.yaml says of a run; its defaults too are in run.json, which is logged as a file."""
-    return {"seed": params.seed, **dict(flatten(run.model_dump(mode="json", exclude_defaults=True)))}
+    said = run.model_dump(mode="json", exclude_defaults=True, exclude={"evaluation"})
+    return {"seed": params.seed, **dict(flatten(said))}
 
 
 def fit(name: str, params: Params, run: Run, prepared: Prepared, folder: Path, journal: Journal) -> Learner:
     """Fresh weights or an earlier try's, through the loop; what ships."""
     runtime = Runtime.best(run.training.precision)
     torch.manual_seed(params.seed)  # the weights' start
-    preview = Preview(prepared.split("test").images, run.training.pictures, runtime, params.seed)
     return train(
-        build(run.family, run.model, prepared.spec, f"runs.{name}.model"),
-        Batches(prepared.split("train"), run.training.batch_size, params.seed),
+        build(run.family, run.model, seen(prepared.spec, run.data), f"runs.{name}.model"),
+        supply(prepared.split("train"), prepared.spec, run.data, run.training.batch_size, params.seed),
         run.training,
         runtime,
         seed=params.seed,
         checkpoint=folder / "checkpoint.safetensors",
-        observer=ToJournal(journal, preview),
+        observer=ToJournal(journal, Preview(held_out(prepared, run, params.seed), runtime, params.seed)),
         title=name,
     )
+
+
+def held_out(prepared: Prepared, run: Run, seed: int) -> Mapping[str, np.ndarray]:
+    """Images for pictures, seen as the run sees its own, but of all classes."""
+    test, data = prepared.split("test"), run.data.model_copy(update={"classes": None, "labels": None})
+    return supply(test, prepared.spec, data, min(run.training.pictures, len(test)), seed).at(0)
 
 
 def _write(name: str, model: Learner, about: Mapping[str, Any], journal: Journal) -> None:

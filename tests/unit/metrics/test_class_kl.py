@@ -8,9 +8,9 @@ from scipy.stats import entropy
 
 from genfoundry.metrics import Sampled
 from genfoundry.metrics.class_kl import class_kl
-from genfoundry.params import Evaluation
+from tests.unit import tiny
 
-CONFIG = Evaluation(samples=100, kid_subsets=1, kid_subset_size=2, mode_share=0.1, pictures=1)
+CONFIG = tiny.evaluation()
 
 
 def evidence(samples: list[int], real: list[int]) -> Sampled:

@@ -7,11 +7,11 @@ import torch
 import genfoundry.torchvision_shim  # noqa: F401  (before torchmetrics)
 from genfoundry.metrics import Sampled
 from genfoundry.metrics.kernel import kernel_distance, kid_judge
-from genfoundry.params import Evaluation
+from tests.unit import tiny
 
 RNG = np.random.default_rng(0)
 A, B = RNG.standard_normal((60, 16)).astype(np.float32), (RNG.standard_normal((60, 16)) + 0.3).astype(np.float32)
-CONFIG = Evaluation(samples=100, kid_subsets=5, kid_subset_size=40, mode_share=0.1, pictures=1)
+CONFIG = tiny.evaluation(kid_subsets=5, kid_subset_size=40)
 
 
 def sampled(a: np.ndarray, b: np.ndarray) -> Sampled:

@@ -5,7 +5,7 @@ import pytest
 
 from genfoundry.metrics import Sampled
 from genfoundry.metrics.modes import mode_count
-from genfoundry.params import Evaluation
+from tests.unit import tiny
 
 
 @pytest.mark.parametrize(
@@ -20,5 +20,5 @@ from genfoundry.params import Evaluation
 )
 def test_counts_classes_from_a_share_of_the_fair_share(counts: list[int], share: float, modes: int) -> None:
     labels, none = np.repeat(np.arange(4), counts), np.empty((0, 1))
-    config = Evaluation(samples=100, kid_subsets=1, kid_subset_size=2, mode_share=share, pictures=1)
+    config = tiny.evaluation(mode_share=share)
     assert mode_count(Sampled(none, labels, none, labels, 4), config) == modes

@@ -5,9 +5,9 @@ import pytest
 
 import genfoundry.torchvision_shim  # noqa: F401  (before torchmetrics)
 from genfoundry.metrics import Paired, ssim
-from genfoundry.params import Evaluation
+from tests.unit import tiny
 
-CONFIG = Evaluation(samples=100, kid_subsets=1, kid_subset_size=2, mode_share=0.1, pictures=1)
+CONFIG = tiny.evaluation()
 IMAGES = np.random.default_rng(0).random((7, 1, 16, 16), dtype=np.float32)
 
 

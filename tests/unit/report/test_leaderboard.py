@@ -31,6 +31,7 @@ def evaluated(root: Path, name: str, fid: float, modes: float = 1.0, baseline: f
     words = {
         metric: {
             "better": better,
+            "task": "generate",
             "graph": "generate",
             "file_sha256": sha256(name.encode()),
             "leads": leads,
@@ -106,12 +107,12 @@ def test_a_board_ranks_by_its_leading_metric_and_ties_keep_their_order(
     assert board.best == {"fid": 2 if lead == "lower" else 8, "modes": 9}
 
 
-def test_runs_on_other_data_or_graphs_are_other_boards(tmp_path: Path) -> None:
+def test_other_data_and_other_tasks_are_other_boards(tmp_path: Path) -> None:
     from dataclasses import replace
 
     rows = evaluated(tmp_path, "a", 1)
-    others = [replace(row, dataset="stars") for row in rows] + [replace(row, graph="reconstruct") for row in rows]
-    assert [(b.dataset, b.graph) for b in boards([*others, *rows])] == [
+    others = [replace(row, dataset="stars") for row in rows] + [replace(row, task="reconstruct") for row in rows]
+    assert [(b.dataset, b.task) for b in boards([*others, *rows])] == [
         ("dots", "generate"),
         ("dots", "reconstruct"),
         ("stars", "generate"),

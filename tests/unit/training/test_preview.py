@@ -12,11 +12,11 @@ from genfoundry.training.preview import Preview
 from genfoundry.training.runtime import Runtime
 from tests.unit import tiny
 
-IMAGES = np.random.default_rng(0).integers(0, 256, (6, *tiny.SHAPE)).astype(np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (4, *tiny.SHAPE)).astype(np.uint8)
 
 
 def preview(seed: int = 0) -> Preview:
-    return Preview(IMAGES, 4, Runtime(torch.device("cpu")), seed)
+    return Preview({"image": IMAGES}, Runtime(torch.device("cpu")), seed)
 
 
 def model() -> torch.nn.Module:
@@ -27,8 +27,8 @@ def model() -> torch.nn.Module:
 def test_each_graph_with_a_picture_is_drawn() -> None:
     drawn = preview().draw(model())
     assert set(drawn) == {"generate", "reconstruct"}
-    width, height = 3 * (8 + GAP) - GAP, 2 * (8 + GAP) - GAP
-    assert Image.open(io.BytesIO(drawn["generate"])).size == (width, height)
+    side = 2 * (8 + GAP) - GAP
+    assert Image.open(io.BytesIO(drawn["generate"])).size == (side, side)
 
 
 def test_pairs_show_each_image_beside_what_became_of_it() -> None:

@@ -1,0 +1,117 @@
+"""A run's batches: those of its data set, seen the way that its entry in params.yaml says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from genfoundry.data import DataError
+from genfoundry.data.batches import Batches, Split
+from genfoundry.data.degradations import DEGRADATIONS
+from genfoundry.params import Data, Degradation
+from genfoundry.pictures import from_bytes
+from genfoundry.spec import DataSpec
+
+BINARIZE, DEGRADE, CHOOSE = 1, 2, 3  # streams of randomness beside the batches' own
+
+
+class Supply(Protocol):
+    """Batches as a pure function of the step."""
+
+    def at(self, step: int) -> Mapping[str, np.ndarray]: ...  # noqa: D102
+
+
+def supply(split: Split, spec: DataSpec, data: Data, batch_size: int, seed: int) -> Supply:
+    """The batches of one split, as a run sees them."""
+    found: Supply = Batches(of_classes(split, spec, data.classes), batch_size, seed)
+    if data.labels:
+        found = Labelled(found, Batches(labelled(split, spec, data.labels, seed), batch_size, seed + CHOOSE))
+    if data.binarize:
+        found = Binarized(found, seed)
+    return Degraded(found, data.degradations, seed) if data.degradations else found
+
+
+def seen(spec: DataSpec, data: Data) -> DataSpec:
+    """What a model may know of a data set that a run sees its own way."""
+    return replace(spec, levels=2) if data.binarize else spec
+
+
+def offered(data: Data) -> frozenset[str]:
+    """The keys of the batches that `supply` gives, known before there is any data."""
+    sized = {"mask"} if data.degradations and "scale" not in data.degradations else set()
+    return frozenset(
+        {"image", "label"}
+        | ({"labelled"} if data.labels else set())
+        | ({"degraded"} if data.degradations else set())
+        | sized
+    )
+
+
+def of_classes(split: Split, spec: DataSpec, classes: tuple[str, ...] | None) -> Split:
+    """The images of these classes, or all."""
+    if classes is None:
+        return split
+    rows = np.isin(split.labels, [spec.classes.index(label) for label in classes])
+    return Split(split.images[rows], split.labels[rows])
+
+
+def labelled(split: Split, spec: DataSpec, count: int, seed: int) -> Split:
+    """`count` images with their labels, as many of each class, chosen by the seed.
+
+    Raises:
+        DataError: the count cannot be shared out, or a class has too few images.
+    """
+    share, rest = divmod(count, len(spec.classes))
+    order = np.random.default_rng([seed, CHOOSE]).permutation(len(split))
+    rows = [order[split.labels[order] == label][:share] for label in range(len(spec.classes))]
+    if rest or min(map(len, rows)) < share:
+        raise DataError(f"data.labels: {count} images cannot be {len(spec.classes)} equal shares of what there is")
+    chosen = np.sort(np.concatenate(rows))
+    return Split(split.images[chosen], split.labels[chosen])
+
+
+class Labelled:
+    """Beside each batch, whose own labels are gone, another from the few images that keep theirs."""
+
+    def __init__(self, everything: Supply, few: Supply) -> None:
+        self._everything, self._few = everything, few
+
+    def at(self, step: int) -> dict[str, np.ndarray]:
+        """`image` without labels; `labelled` (N, C, H, W) with `label` (N,)."""
+        few = self._few.at(step)
+        return {"image": self._everything.at(step)["image"], "labelled": few["image"], "label": few["label"]}
+
+
+class Binarized:
+    """Bernoulli pixels (Salakhutdinov & Murray 2008): 1 with the probability that is the grey value."""
+
+    def __init__(self, batches: Supply, seed: int) -> None:
+        self._batches, self._seed = batches, seed
+
+    def at(self, step: int) -> dict[str, np.ndarray]:
+        """The batch with `image` in {0, 255}."""
+        batch = self._batches.at(step)
+        return {**batch, "image": binarize(batch["image"], np.random.default_rng([self._seed, step, BINARIZE]))}
+
+
+def binarize(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """uint8 of any values → uint8 0 or 255, each pixel drawn alone; black stays black and white stays white."""
+    drawn = rng.random(images.shape, dtype=np.float32) * np.float32(255.0) < images
+    return drawn.astype(np.uint8) * np.uint8(255)
+
+
+class Degraded:
+    """What a `restore` graph is given, beside what it should give; several degradations take turns."""
+
+    def __init__(self, batches: Supply, degradations: Mapping[Degradation, float], seed: int) -> None:
+        self._batches, self._turns, self._seed = batches, list(degradations.items()), seed
+
+    def at(self, step: int) -> dict[str, np.ndarray]:
+        """The batch with `degraded` and, where the size stays, `mask`, float32."""
+        batch = self._batches.at(step)
+        kind, amount = self._turns[step % len(self._turns)]
+        rng = np.random.default_rng([self._seed, step, DEGRADE])
+        return {**batch, **DEGRADATIONS[kind](from_bytes(batch["image"]), amount, rng)}

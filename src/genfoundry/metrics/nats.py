@@ -1,0 +1,15 @@
+"""Mean log-probability of held-out images, in nats."""
+
+from __future__ import annotations
+
+from genfoundry.metrics import Likelihood, Metric
+from genfoundry.params import Evaluation
+
+
+def nats(evidence: Likelihood, _: Evaluation) -> float:
+    """The mean over images, each with one draw of the noise that its graph asks for."""
+    return float(evidence.nats.mean(dtype="float64"))
+
+
+EXACT = Metric("log_prob", "higher", nats, "log p(x) of an image in nats, mean")
+BOUND = Metric("elbo", "higher", nats, "a lower bound on log p(x) of an image in nats, one draw of noise, mean")

@@ -1,0 +1,49 @@
+"""Class control: is an image of the class that was asked for?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from genfoundry.metrics import Classified, accuracy
+from genfoundry.metrics.baselines import PcaBaseline
+from genfoundry.pictures import to_bytes
+from genfoundry.tasks import Finding, Picture, Setting, Task
+
+
+def find(setting: Setting) -> Finding:
+    """Equally many of each class, as the judge sees them; beside a Gaussian on PCA for each class."""
+    graph, classes = setting.artifact.graph("generate"), setting.prepared.spec.classes
+    count = setting.config.samples // len(classes) * len(classes)
+    asked = np.arange(count) % len(classes)
+    rng = np.random.default_rng(setting.seed)
+    drawn = {name: spec.draw(rng, batch=count) for name, spec in graph.inputs.items()}
+    labels = {name: asked.astype(spec.dtype) for name, spec in graph.inputs.items() if spec.kind == "label"}
+    images = to_bytes(graph.run({**drawn, **labels}))
+    width = next(spec.shape[1] for spec in graph.inputs.values() if spec.kind == "normal")
+    found = {"value": images, "baseline": class_gaussians(setting, asked, int(width))}
+    rows = max(1, setting.config.pictures // len(classes))
+    caption = f"A column for each class: {', '.join(classes)}"
+    return Finding(
+        {role: Classified(asked, setting.reference.see(batch).labels) for role, batch in found.items()},
+        f"a Gaussian on PCA with {width} components for each class",
+        {"n": count, "extractor": "judge", "sha256": setting.reference.sha256},
+        {"control": Picture(images[: rows * len(classes)], caption, columns=len(classes))},
+    )
+
+
+def class_gaussians(setting: Setting, asked: np.ndarray, components: int) -> np.ndarray:
+    """(N, C, H, W) uint8 of the classes asked for."""
+    train = setting.prepared.split("train")
+    images = np.empty((len(asked), *train.images.shape[1:]), np.uint8)
+    for label in np.unique(asked):
+        pca = PcaBaseline(train.images[train.labels == label], components)
+        images[asked == label] = to_bytes(pca.sample(int((asked == label).sum()), setting.seed))
+    return images
+
+
+def takes_label(setting: Setting) -> bool:
+    """Whether a class can be asked for."""
+    return any(spec.kind == "label" for spec in setting.artifact.graph("generate").inputs.values())
+
+
+TASK = Task("control", ("generate",), (accuracy.METRIC,), find, prefix="control_", wanted=takes_label)

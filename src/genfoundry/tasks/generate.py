@@ -1,0 +1,52 @@
+"""Samples, as the judge of the data set sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from genfoundry.metrics import Sampled, class_kl, frechet, kernel, modes
+from genfoundry.metrics.baselines import PcaBaseline
+from genfoundry.pictures import to_bytes
+from genfoundry.tasks import Finding, Picture, Setting, Table, Task
+
+
+def find(setting: Setting) -> Finding:
+    """From the model, and as many from a Gaussian on PCA of the noise's width, or from the rival."""
+    count, reference = setting.config.samples, setting.reference
+    baseline, name = other_samples(setting, count)
+    images = {"value": to_bytes(setting.artifact.generate(count, setting.seed)), "baseline": to_bytes(baseline)}
+    roles = {role: reference.see(batch) for role, batch in images.items()}
+    shown = setting.config.pictures
+    return Finding(
+        {**roles, "floor": reference.floor(count)},
+        name,
+        {"n": count, "n_real": len(reference.test_features), "extractor": "judge", "sha256": reference.sha256},
+        {
+            "generate": Picture(images["value"][:shown], "Samples from the shipped file, none chosen"),
+            "real": Picture(np.asarray(setting.prepared.split("test").images[:shown]), "Held-out real images"),
+            "baseline": Picture(images["baseline"][:shown], f"The baseline: {name}"),
+        },
+        {"classes": histogram(roles["value"], setting.prepared.spec.classes)},
+    )
+
+
+def other_samples(setting: Setting, count: int) -> tuple[np.ndarray, str]:
+    """What has to be beaten: images in [0, 1] and where they come from."""
+    if setting.rival:
+        return setting.rival.generate(count, setting.seed), f"the run {setting.rival.about['run']}"
+    noise = next(spec for spec in setting.artifact.graph("generate").inputs.values() if spec.kind == "normal")
+    width = int(np.prod([size for size in noise.shape if isinstance(size, int)]))
+    pca = PcaBaseline(setting.prepared.split("train").images, width)
+    return pca.sample(count, setting.seed), f"Gaussian on PCA with {pca.components} components"
+
+
+def histogram(evidence: Sampled, classes: tuple[str, ...]) -> Table:
+    """Shares of each class among the samples and the real images, as the judge sees them."""
+    shares = [
+        [(labels == k).mean() for labels in (evidence.labels, evidence.real_labels)] for k in range(len(classes))
+    ]
+    rows = [[label, *(f"{share:.5f}" for share in pair)] for label, pair in zip(classes, shares, strict=True)]
+    return Table(("class", "samples", "real"), rows)
+
+
+TASK = Task("generate", ("generate",), (frechet.METRIC, kernel.METRIC, modes.METRIC, class_kl.METRIC), find)

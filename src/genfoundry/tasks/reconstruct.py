@@ -1,0 +1,30 @@
+"""Held-out images through the latent and back."""
+
+from __future__ import annotations
+
+from genfoundry.metrics import Paired, mse, psnr, ssim
+from genfoundry.metrics.baselines import PcaBaseline
+from genfoundry.pictures import beside, from_bytes
+from genfoundry.tasks import Finding, Picture, Setting, Task
+
+TRIPLES = 4  # in a row of the picture
+
+
+def find(setting: Setting) -> Finding:
+    """Through the model, and through PCA of the latent's width."""
+    target = from_bytes(setting.prepared.split("test").images[: setting.config.samples])
+    width = int(setting.artifact.graph("encode").outputs["latent"].shape[1])
+    pca = PcaBaseline(setting.prepared.split("train").images, width)
+    outputs = {"value": setting.artifact.reconstruct(target), "baseline": pca.reconstruct(target)}
+    count = setting.config.pictures // 2
+    triples = beside(target[:count], outputs["value"][:count], outputs["baseline"][:count])
+    caption = "Held-out image, reconstruction, PCA of equal width; in triples"
+    return Finding(
+        {role: Paired(target, output) for role, output in outputs.items()},
+        f"PCA with {width} components",
+        {"n": len(target)},
+        {"reconstruct": Picture(triples, caption, columns=3 * TRIPLES)},
+    )
+
+
+TASK = Task("reconstruct", ("reconstruct", "encode"), (mse.METRIC, psnr.METRIC, ssim.METRIC), find)

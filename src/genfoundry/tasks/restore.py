@@ -1,0 +1,104 @@
+"""Degraded held-out images, restored: noise taken away, hidden pixels filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+
+from genfoundry.data.degradations import DEGRADATIONS
+from genfoundry.data.supply import binarize
+from genfoundry.metrics import Paired, psnr, ssim
+from genfoundry.params import Degradation
+from genfoundry.pictures import beside, from_bytes
+from genfoundry.tasks import Finding, Picture, Setting, Task
+
+FOURS = 4  # in a row of the picture
+Candidates = dict[str, Callable[[], np.ndarray]]
+
+
+def gaussian_filter(degraded: np.ndarray, sigma: float) -> np.ndarray:
+    """Each image smoothed by a Gaussian of `sigma` pixels."""
+    from scipy.ndimage import gaussian_filter as smoothed
+
+    return np.asarray(smoothed(degraded, (0, 0, sigma, sigma)), np.float32)
+
+
+def non_local_means(degraded: np.ndarray, noise: float, strength: float) -> np.ndarray:
+    """Buades et al. 2005, told the true deviation `noise`; `strength` times it is the filter's width h."""
+    from skimage.restoration import denoise_nl_means
+
+    settings = {"patch_size": 5, "patch_distance": 6, "h": strength * noise, "sigma": noise}
+    smooth = [denoise_nl_means(image, channel_axis=0, **settings) for image in degraded]
+    return np.stack(smooth).astype(np.float32).reshape(degraded.shape)  # it drops a single channel
+
+
+def mean_fill(degraded: np.ndarray, known: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The training images' mean where a pixel is hidden; mean is (C, H, W)."""
+    return degraded * known + mean * (1.0 - known)
+
+
+def denoisers(setting: Setting, found: Mapping[str, np.ndarray]) -> Candidates:
+    """What is done about noise without learning, at several strengths."""
+    degraded, amount = found["degraded"], setting.data.degradations["noise"]
+    smooth = {f"Gaussian filter, σ {s}": partial(gaussian_filter, degraded, s) for s in (0.4, 0.6, 0.8, 1.0, 1.3)}
+    means = {f"non-local means, h {h}σ": partial(non_local_means, degraded, amount, h) for h in (0.4, 0.6, 0.8)}
+    return {"the noisy image itself": lambda: degraded, **smooth, **means}
+
+
+def fillers(setting: Setting, found: Mapping[str, np.ndarray]) -> Candidates:
+    """What is done about hidden pixels without learning."""
+    mean = from_bytes(setting.prepared.split("train").images.mean(axis=0))
+    return {"mean fill": partial(mean_fill, found["degraded"], found["mask"], mean)}
+
+
+BASELINES = {"noise": denoisers, "mask": fillers}
+
+
+def find(kind: Degradation, setting: Setting) -> Finding:
+    """The model beside the best of the baselines, chosen by PSNR on the very images that are scored."""
+    target = from_bytes(held_out(setting, setting.config.restored))
+    rng = np.random.default_rng([setting.seed, 0])
+    found = DEGRADATIONS[kind](target, setting.data.degradations[kind], rng)
+    candidates = {name: make() for name, make in BASELINES[kind](setting, found).items()}
+    scores = {name: psnr.psnr(Paired(target, output), setting.config) for name, output in candidates.items()}
+    best = max(scores, key=scores.__getitem__)
+    outputs = {"value": restored(setting, found), "baseline": candidates[best]}
+    count = setting.config.pictures // 2
+    shown = (found["degraded"], outputs["value"], outputs["baseline"], target)
+    caption = f"Degraded ({kind}), restored, the baseline ({best}), the truth; in fours"
+    return Finding(
+        {role: Paired(target, output) for role, output in outputs.items()},
+        best,
+        {"n": len(target), "degradation": f"{kind} {setting.data.degradations[kind]}"},
+        {f"restore_{kind}": Picture(beside(*(images[:count] for images in shown)), caption, columns=4 * FOURS)},
+    )
+
+
+def held_out(setting: Setting, count: int) -> np.ndarray:
+    """Test images as the run sees its own, uint8."""
+    images = setting.prepared.split("test").images[:count]
+    return binarize(images, np.random.default_rng([setting.seed, 1])) if setting.data.binarize else images
+
+
+def restored(setting: Setting, found: Mapping[str, np.ndarray]) -> np.ndarray:
+    """By the run's `restore`, which takes the mask where it wants to know what is known."""
+    graph = setting.artifact.graph("restore")
+    given = {"image": found["degraded"], "mask": found["mask"]}
+    return graph.run({name: given[name] for name in graph.inputs})
+
+
+def restoring(name: str, kind: Degradation) -> Task:
+    """The task of undoing one kind of degradation."""
+    return Task(
+        name,
+        ("restore",),
+        (psnr.METRIC, ssim.METRIC),
+        find=lambda setting: find(kind, setting),
+        prefix=f"{name}_",
+        wanted=lambda setting: kind in setting.data.degradations,
+    )
+
+
+TASKS = (restoring("denoise", "noise"), restoring("impute", "mask"))

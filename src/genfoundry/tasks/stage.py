@@ -1,0 +1,116 @@
+"""The evaluate stage: an exported run → scores, each beside its baseline and floor, and pictures."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from genfoundry.data.batches import Prepared
+from genfoundry.files import folder_atomic, sha256_file, write_json
+from genfoundry.journal import Journal, recording
+from genfoundry.judge.reference import Reference
+from genfoundry.params import Evaluation, load_run
+from genfoundry.pictures import grid, png
+from genfoundry.runtime.artifact import Artifact
+from genfoundry.tasks import (
+    Finding,
+    Picture,
+    Setting,
+    Table,
+    Task,
+    control,
+    generate,
+    likelihood,
+    reconstruct,
+    restore,
+)
+
+#: In the order of a reader's interest.
+TASKS: tuple[Task, ...] = (
+    generate.TASK,
+    control.TASK,
+    reconstruct.TASK,
+    *restore.TASKS,
+    *likelihood.TASKS,
+)
+
+
+def evaluate_run(name: str) -> None:
+    """Measure the files in `onnx/<name>/` and write scores, protocol and pictures."""
+    params, run = load_run(name)
+    artifact = Artifact.load(Path("onnx") / name)
+    prepared = Prepared(Path("data/prepared") / artifact.about["dataset"])
+    reference = Reference(Path("judges") / artifact.about["dataset"], len(prepared.spec.classes))
+    rival = Artifact.load(Path("onnx") / run.evaluation.rival) if run.evaluation.rival != name else None
+    setting = Setting(artifact, prepared, reference, params.evaluation, params.seed, rival)
+    labels = {"experiment": artifact.about["dataset"], "identity": artifact.about["identity"]}
+    with recording(name, "evaluate", **labels, tracking=params.tracking) as journal:
+        findings = {task: task.find(setting) for task in TASKS if task.applies(setting)}
+        scores, protocol = score(findings, artifact, params.evaluation, params.seed)
+        with folder_atomic(Path("plots") / name) as folder:
+            draw(findings, folder, journal)
+        write_json(Path("metrics") / f"{name}.json", scores)
+        write_json(Path("metrics") / f"{name}.protocol.json", protocol)
+        journal.tags({f"evaluation.{key}": str(value) for key, value in params.evaluation.model_dump().items()})
+        _tell(name, artifact.about["steps"], scores, journal)
+
+
+def score(
+    findings: Mapping[Task, Finding], artifact: Artifact, config: Evaluation, seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The numbers and the words: two trees with the same keys."""
+    scores, protocol = {}, {}
+    for task, finding in findings.items():
+        for metric in task.metrics:
+            key = f"{task.prefix}{metric.name}"
+            scores[key] = {role: metric.compute(evidence, config) for role, evidence in finding.roles.items()}
+            protocol[key] = {
+                "better": metric.better,
+                "task": task.name,
+                "graph": task.graphs[0],
+                "file_sha256": sha256_file(artifact.graph(task.graphs[0]).path),
+                "leads": metric is task.metrics[0],
+                "definition": metric.definition,
+                "baseline": finding.baseline,
+                "resize": None,
+                "seed": seed,
+                **finding.protocol,
+            }
+    return scores, protocol
+
+
+def draw(findings: Mapping[Task, Finding], folder: Path, journal: Journal) -> None:
+    """Each picture as PNG, its caption in `pictures.json`, each table as CSV."""
+    pictures = {name: picture for finding in findings.values() for name, picture in finding.pictures.items()}
+    for name, picture in pictures.items():
+        content = png(grid(picture.images, picture.columns))
+        (folder / f"{name}.png").write_bytes(content)
+        journal.image(f"final/{name}", 0, content)
+    write_json(folder / "pictures.json", [_entry(name, picture) for name, picture in pictures.items()])
+    for finding in findings.values():
+        for name, table in finding.tables.items():
+            write_table(folder / f"{name}.csv", table)
+
+
+def write_table(path: Path, table: Table) -> None:
+    """A header and the rows."""
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerows([table.header, *table.rows])
+
+
+def _entry(name: str, picture: Picture) -> dict[str, Any]:
+    return {"name": name, "caption": picture.caption, "wide": picture.columns is not None}
+
+
+def _tell(name: str, steps: int, scores: Mapping[str, Mapping[str, float]], journal: Journal) -> None:
+    points: dict[str, float] = {}
+    for metric, roles in scores.items():
+        points |= {metric if role == "value" else f"{metric}.{role}": value for role, value in roles.items()}
+        print(
+            f"{name}: {metric} " + ", ".join(f"{role} {value:.4g}" for role, value in roles.items()),
+            flush=True,
+        )
+    journal.metrics(steps, points)

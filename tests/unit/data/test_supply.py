@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from genfoundry.data import DataError
+from genfoundry.data.batches import Split
+from genfoundry.data.supply import binarize, labelled, of_classes, supply
+from genfoundry.params import Data
+from genfoundry.spec import DataSpec
+
+SPEC = DataSpec((1, 4, 4), ("a", "b", "c"))
+RNG = np.random.default_rng(0)
+SPLIT = Split(RNG.integers(0, 256, (90, 1, 4, 4)).astype(np.uint8), np.arange(90) % 3)
+
+
+def batch(step: int = 0, **data: object) -> dict[str, np.ndarray]:
+    return supply(SPLIT, SPEC, Data(dataset="x", **data), 8, seed=1).at(step)
+
+
+def test_a_plain_run_sees_the_batches_as_they_are() -> None:
+    assert set(batch()) == {"image", "label"}
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"binarize": True}, {"labels": 30}, {"degradations": {"noise": 0.1, "mask": 0.5}}]
+)
+def test_a_batch_is_a_pure_function_of_its_step(data: dict[str, object]) -> None:
+    for key, value in batch(3, **data).items():
+        assert np.array_equal(value, batch(3, **data)[key])
+    assert not np.array_equal(batch(3, **data)["image"], batch(4, **data)["image"])
+
+
+def test_only_the_classes_asked_for_are_seen() -> None:
+    found = of_classes(SPLIT, SPEC, ("c", "a"))
+    assert sorted(set(found.labels)) == [0, 2]
+    assert len(found) == 60
+
+
+def test_labels_are_shared_out_equally_and_the_rest_lose_theirs() -> None:
+    few = labelled(SPLIT, SPEC, 12, seed=0)
+    assert np.bincount(few.labels).tolist() == [4, 4, 4]
+    found = batch(labels=12)
+    assert {key: len(value) for key, value in found.items()} == {"image": 8, "labelled": 8, "label": 8}
+    chosen = {image.tobytes(): label for image, label in zip(SPLIT.images, SPLIT.labels, strict=True)}
+    assert [chosen[image.tobytes()] for image in found["labelled"]] == found["label"].tolist()
+
+
+@pytest.mark.parametrize("count", [10, 93])
+def test_labels_that_cannot_be_shared_out_are_an_error(count: int) -> None:
+    with pytest.raises(DataError, match=f"data.labels: {count}"):
+        labelled(SPLIT, SPEC, count, seed=0)
+
+
+def test_binarized_pixels_are_white_as_often_as_they_were_bright() -> None:
+    images = np.broadcast_to(np.array([0, 51, 255], np.uint8), (20000, 3))
+    drawn = binarize(images, np.random.default_rng(0))
+    assert set(np.unique(drawn)) == {0, 255}
+    assert (drawn / 255).mean(axis=0) == pytest.approx([0.0, 0.2, 1.0], abs=0.01)
+
+
+def test_degradations_take_turns() -> None:
+    data = {"degradations": {"noise": 0.1, "mask": 0.5}}
+    assert [batch(step, **data)["mask"].min() for step in range(4)] == [1.0, 0.0, 1.0, 0.0]
