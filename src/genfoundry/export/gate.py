@@ -142,16 +142,23 @@ def broken(got: np.ndarray, expected: np.ndarray, kind: str) -> Iterator[str]:
 
 
 def measure(got: np.ndarray, expected: np.ndarray, again: np.ndarray, alone: np.ndarray, kind: str) -> Margin:
-    """The figures of one output."""
-    error = np.abs(got.astype(np.float64) - expected)
+    """The figures of one output; errors of a value in units of `magnitude`."""
+    unit = np.ones(1) if kind == "image" else magnitude(expected)
+    error = np.abs(got.astype(np.float64) - expected) / unit
     scale = 1.0 if kind == "image" else max(float(np.abs(got).max()), float(np.finfo(np.float32).tiny))
     return Margin(
         max_abs=float(error.max()),
         mean_abs=float(error.mean()),
         spread=float(got.std(axis=0).max() / scale) if len(got) > 1 else float("inf"),
-        coupling=float(np.abs(got[:1] - alone).max()),
+        coupling=float((np.abs(got[:1] - alone) / unit[:1]).max()),
         noise=float(np.abs(got - again).max()),
     )
+
+
+def magnitude(values: np.ndarray) -> np.ndarray:
+    """(N, ...) → (N, 1, ...): the largest of each sample, at least 1; float32 rounds in units of it."""
+    largest = np.abs(values.astype(np.float64)).max(axis=tuple(range(1, values.ndim)), keepdims=True)
+    return np.maximum(largest, 1.0)
 
 
 def exceeded(margin: Margin, gate: Gate) -> Iterator[str]:

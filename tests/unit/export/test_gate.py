@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from genfoundry.contract import Graph
 from genfoundry.export import onnx
-from genfoundry.export.gate import GateError, Margin, check, exceeded, run_torch
+from genfoundry.export.gate import GateError, Margin, check, exceeded, measure, run_torch
 from tests.unit import tiny
 
 
@@ -165,3 +165,22 @@ def test_the_worse_of_two_margins_is_worse_in_each_figure() -> None:
     a, b = Margin(1, 0, 3, 0.5, 0, 2), Margin(0, 2, 1, 0.1, 4, 0)
     assert a.worse(b) == b.worse(a) == Margin(1, 2, 3, 0.1, 4, 2)
     assert Margin().worse(a) == a
+
+
+@pytest.mark.parametrize(
+    ("kind", "max_abs", "mean_abs", "coupling"),
+    [("image", 0.5, 0.1525, 0.5), ("value", 0.01, (0.5 / 1000 + 0.01 + 0.1 / 1000) / 4, 0.5 / 1000)],
+)
+def test_errors_of_a_value_stand_beside_the_magnitude_of_their_sample(
+    kind: str, max_abs: float, mean_abs: float, coupling: float
+) -> None:
+    expected = np.array([[-1000.0, 1.0], [0.5, 0.0]])
+    got = expected + np.array([[0.5, 0.1], [0.01, 0.0]])
+    margin = measure(got, expected, got, expected[:1], kind)
+    assert (margin.max_abs, margin.mean_abs) == (pytest.approx(max_abs), pytest.approx(mean_abs))
+    assert margin.coupling == pytest.approx(coupling)
+
+
+def test_one_value_for_each_sample_is_its_own_magnitude() -> None:
+    got, expected = np.array([-2e6 + 2.0, 1e-3]), np.array([-2e6, 0.0])
+    assert measure(got, expected, got, got[:1], "value").max_abs == pytest.approx(1e-3)
