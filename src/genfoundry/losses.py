@@ -1,8 +1,9 @@
-"""Loss terms as pure functions, each citing its paper. Reductions are means over the batch."""
+"""Loss terms as pure functions, each citing its paper: of an image, (N,), or adversarial, a mean over the batch."""
 
 from __future__ import annotations
 
-import torch
+import math
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -10,24 +11,24 @@ from genfoundry.contract import Loss
 
 
 def squared_error(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Squared error summed over an image, (N, C, H, W) twice → scalar."""
-    return F.mse_loss(x_hat, x, reduction="sum") / len(x)
+    """Squared error summed over an image, (N, C, H, W) twice → (N,)."""
+    return (x_hat - x).square().flatten(1).sum(dim=1)
 
 
 def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
-    """−log p(x) in nats summed over an image, for pixels x in [0, 1]; Kingma 2014, appendix C.1."""
-    return F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x)
+    """−log p(x) in nats summed over an image, for pixels x in [0, 1]; (N,); Kingma 2014, appendix C.1."""
+    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(dim=1)
 
 
 def gaussian_nll(x: Tensor, x_hat: Tensor, sigma: float) -> Tensor:
-    """−log N(x; x_hat, σ²) in nats summed over an image; Kingma 2014, appendix C.2."""
-    log_normaliser = x[0].numel() * 0.5 * torch.tensor(2.0 * torch.pi * sigma**2).log()
+    """−log N(x; x_hat, σ²) in nats summed over an image, (N,); Kingma 2014, appendix C.2."""
+    log_normaliser = x[0].numel() * 0.5 * math.log(2.0 * math.pi * sigma**2)
     return squared_error(x, x_hat) / (2.0 * sigma**2) + log_normaliser
 
 
 def kl_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_var)) ‖ N(0, 1)) in nats, (N, latent_dim) twice → scalar; Kingma 2014, appendix B."""
-    return 0.5 * (mean.square() + log_var.exp() - 1.0 - log_var).sum(dim=1).mean()
+    """KL(N(mean, exp(log_var)) ‖ N(0, 1)) in nats, (N, latent_dim) twice → (N,); Kingma 2014, appendix B."""
+    return 0.5 * (mean.square() + log_var.exp() - 1.0 - log_var).sum(dim=1)
 
 
 def discriminator(real_logits: Tensor, fake_logits: Tensor) -> Loss:

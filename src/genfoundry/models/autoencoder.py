@@ -47,7 +47,7 @@ class Autoencoder(GenerativeModel):
         """The reconstruction error, and the latent's spread to watch."""
         x = batch["image"]
         z = self.encoder(x)
-        error = RECONSTRUCTION[self.params.loss](x, self.decoder(z))
+        error = RECONSTRUCTION[self.params.loss](x, self.decoder(z)).mean()
         return Loss({"reconstruction": error}, {"latent_std": z.std(dim=0).mean()})
 
     def graphs(self) -> tuple[Graph, ...]:

@@ -53,7 +53,8 @@ class DenoisingAutoencoder(GenerativeModel):
 
     def loss(self, batch: Batch) -> Loss:
         """Cross-entropy between the clean image and its reconstruction from x̃; Vincent 2008, equations 2 and 5."""
-        return Loss({"reconstruction": bernoulli_nll(batch["image"], self.network(batch["degraded"]))})
+        nll = bernoulli_nll(batch["image"], self.network(batch["degraded"]))
+        return Loss({"reconstruction": nll.mean()})
 
     def graphs(self) -> tuple[Graph, ...]:
         """`restore`: corrupted → clean."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -26,6 +27,37 @@ class PosteriorMean(nn.Module):
         return self.encoder(image).chunk(2, dim=1)[0]
 
 
+class Bound(nn.Module):
+    """Images and ε → the ELBO of each image, (N, C, H, W) and (N, latent_dim) → (N,) nats."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, image: Tensor, noise: Tensor) -> Tensor:
+        """One sample of z for each image, β = 1; of 8-bit values where the likelihood is Gaussian."""
+        nll, kl, _ = self.vae.terms(image, noise)
+        return -(nll + kl) - self.vae.log_volume
+
+
+class Imputer(nn.Module):
+    """Hidden pixels filled in by going round: encode, decode, keep what is known (Rezende 2014, appendix F).
+
+    The chain takes means in place of samples, so that the same image is always filled the same way.
+    """
+
+    def __init__(self, reconstruct: nn.Module, rounds: int) -> None:
+        super().__init__()
+        self.reconstruct, self.rounds = reconstruct, rounds
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """(N, C, H, W) and (N, 1, H, W), 1 where known → (N, C, H, W)."""
+        x = image * mask
+        for _ in range(self.rounds):
+            x = image * mask + self.reconstruct(x) * (1.0 - mask)
+        return x
+
+
 class VAE(GenerativeModel):
     """Maximises the evidence lower bound by the reparameterised estimator."""
 
@@ -38,6 +70,7 @@ class VAE(GenerativeModel):
         likelihood: Literal["bernoulli", "gaussian"]
         sigma: PositiveFloat = 0.1
         beta: float = Field(default=1.0, ge=0.0)
+        imputation_rounds: PositiveInt = 10
 
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
@@ -53,29 +86,51 @@ class VAE(GenerativeModel):
         return (Phase("vae", self, self.loss),)
 
     def loss(self, batch: Batch) -> Loss:
-        """−ELBO in nats per image, equation 7 of Kingma & Welling with one sample of ε."""
+        """−ELBO in nats per image, equation 7 of Kingma & Welling with one sample of ε; the KL β times."""
         x = batch["image"]
-        mean, log_var = self.encoder(x).chunk(2, dim=1)
-        z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
-        nll, kl = self.nll(x, self.decoder(z)), kl_standard_normal(mean, log_var)
+        noise = torch.randn(len(x), self.params.latent_dim, device=x.device)
+        nll, kl, mean = self.terms(x, noise)
         active = (mean.var(dim=0) > 0.01).float().mean()  # active units: Burda 2016, section 5.2
-        return Loss({"nll": nll, "kl": self.params.beta * kl}, {"elbo": -(nll + kl), "active_units": active})
+        watched = {"elbo": -(nll + kl).mean() - self.log_volume, "active_units": active}
+        return Loss({"nll": nll.mean(), "kl": self.params.beta * kl.mean()}, watched)
+
+    def terms(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """−log p(x | z) and KL(q(z | x) ‖ p(z)) in nats, (N,) each, and the posterior's mean."""
+        mean, log_var = self.encoder(x).chunk(2, dim=1)
+        logits = self.decoder(mean + (0.5 * log_var).exp() * noise)
+        return self.nll(x, logits), kl_standard_normal(mean, log_var), mean
 
     def nll(self, x: Tensor, logits: Tensor) -> Tensor:
-        """−log p(x | z) in nats, mean over the batch."""
+        """−log p(x | z) in nats, (N,)."""
         if self.params.likelihood == "bernoulli":
             return bernoulli_nll(x, logits)
         return gaussian_nll(x, logits.sigmoid(), self.params.sigma)
 
+    @property
+    def log_volume(self) -> float:
+        """log of the volume of [0, 1]^D in 8-bit values: what a density loses when it is one of values to 256."""
+        return 0.0 if self.params.likelihood == "bernoulli" else self.data.dims * math.log(self.data.levels)
+
     def graphs(self) -> tuple[Graph, ...]:
-        """`generate` from the prior; `encode` to the posterior's mean; `decode`; `reconstruct` through the mean."""
+        """From the prior, through the posterior's mean, by the chain of imputation, and the bound.
+
+        `elbo` ships where it bounds a likelihood: Bernoulli pixels must be bits, Gaussian ones must not.
+        """
         image = self.data.image
         shape = ("batch", self.params.latent_dim)
         encode, decode = PosteriorMean(self.encoder), nn.Sequential(self.decoder, nn.Sigmoid())
+        reconstruct = nn.Sequential(encode, decode)
+        impute = Imputer(reconstruct, self.params.imputation_rounds)
         prior, latent = TensorSpec(shape, "normal"), TensorSpec(shape, "value")
-        return (
+        mask = TensorSpec(("batch", 1, *self.data.shape[1:]), "mask")
+        graphs = (
             Graph("generate", decode, {"noise": prior}, {"image": image}),
             Graph("encode", encode, {"image": image}, {"latent": latent}),
             Graph("decode", decode, {"latent": latent}, {"image": image}),
-            Graph("reconstruct", nn.Sequential(encode, decode), {"image": image}, {"reconstruction": image}),
+            Graph("reconstruct", reconstruct, {"image": image}, {"reconstruction": image}),
+            Graph("restore", impute, {"image": image, "mask": mask}, {"restoration": image}),
         )
+        if (self.params.likelihood == "bernoulli") != (self.data.levels == 2):
+            return graphs
+        bound = {"elbo": TensorSpec(("batch",), "value")}
+        return (*graphs, Graph("elbo", Bound(self), {"image": image, "noise": prior}, bound))

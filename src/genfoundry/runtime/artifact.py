@@ -72,9 +72,7 @@ class ShippedGraph:
         """`run`, with the inputs by name."""
         return self.run(inputs)
 
-    def run(
-        self, inputs: Mapping[str, np.ndarray], batch: int = BATCH, progress: Progress | None = None
-    ) -> Any:
+    def run(self, inputs: Mapping[str, np.ndarray], batch: int = BATCH, progress: Progress | None = None) -> Any:
         """On arrays of any length, `batch` at a time; one array, or a dict where there are several outputs.
 
         Raises:

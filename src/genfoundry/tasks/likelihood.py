@@ -33,7 +33,9 @@ def without_structure(setting: Setting, images: np.ndarray) -> tuple[np.ndarray,
     if setting.data.binarize:
         return BernoulliBaseline(train).log_prob(images), "independent Bernoulli pixels"
     noise = np.random.default_rng(setting.seed).random(images.shape, dtype=np.float32)
-    return GaussianBaseline(train, ALPHA, setting.seed).log_prob(images, noise), "full-covariance Gaussian on the pixels' logits"
+    return GaussianBaseline(train, ALPHA, setting.seed).log_prob(
+        images, noise
+    ), "full-covariance Gaussian on the pixels' logits"
 
 
 def measuring(graph: str, metrics: tuple[Metric, ...]) -> Task:

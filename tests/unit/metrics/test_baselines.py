@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import logit
+from scipy.stats import multivariate_normal
 
-from genfoundry.metrics.baselines import PcaBaseline
+from genfoundry.metrics.baselines import GaussianBaseline, PcaBaseline
 from genfoundry.pictures import from_bytes
 
 RNG = np.random.default_rng(0)
@@ -43,3 +45,35 @@ def test_samples_stay_in_range_and_follow_the_seed() -> None:
 def test_more_components_than_the_data_has_are_all_it_has(count: int) -> None:
     images = PLANE[:count]
     assert PcaBaseline(images, 10).sample(5, 0).shape == (5, 1, 2, 2)
+
+
+def test_the_gaussian_is_scipys_on_logits_times_the_jacobian() -> None:
+    alpha, images = 0.05, np.tile(PLANE, (20, 1, 1, 1))
+    assert len(images) > GaussianBaseline.CHUNK  # several chunks, whose noise is one stream
+    fitted = images + np.random.default_rng(3).random(images.shape)
+    h = logit(alpha + (1 - 2 * alpha) * fitted.reshape(-1, 4) / 256)
+    gaussian = multivariate_normal(h.mean(axis=0), np.cov(h.T, bias=True))
+
+    held_out = RNG.integers(0, 256, (50, 1, 2, 2)).astype(np.uint8)
+    noise = RNG.random(held_out.shape, dtype=np.float32)
+    p = alpha + (1 - 2 * alpha) * (held_out + noise.astype(np.float64)).reshape(-1, 4) / 256
+    jacobian = (1 - 2 * alpha) / 256 / (p * (1 - p))
+    expected = gaussian.logpdf(logit(p)) + np.log(jacobian).sum(axis=1)
+
+    found = GaussianBaseline(images, alpha, seed=3).log_prob(held_out, noise)
+    assert found.shape == (50,)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_the_gaussians_density_of_pixel_values_integrates_to_one() -> None:
+    """Over all bytes of one pixel: the sum over bytes of the mean over the noise."""
+    images = np.clip(RNG.normal(120, 20, (500, 1, 1, 1)), 0, 255).astype(np.uint8)
+    baseline = GaussianBaseline(images, 0.01, seed=0)
+    every = np.arange(256, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    middle = np.full(every.shape, 0.5)
+    assert np.exp(baseline.log_prob(every, middle)).sum() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_as_many_images_as_pixels_are_too_few_for_a_covariance() -> None:
+    with pytest.raises(ValueError, match="4 images of 4 values have a singular covariance"):
+        GaussianBaseline(PLANE[:4], 0.05, seed=0)

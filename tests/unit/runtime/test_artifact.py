@@ -36,7 +36,7 @@ def test_files_say_what_they_are(artifact: Artifact) -> None:
 def test_any_batching_gives_the_same_result(artifact: Artifact, batch: int) -> None:
     told: list[tuple[int, int]] = []
     graph = artifact.graph("reconstruct")
-    found = graph(batch=batch, progress=lambda done, total: told.append((done, total)), image=IMAGES)
+    found = graph.run({"image": IMAGES}, batch, lambda done, total: told.append((done, total)))
     np.testing.assert_allclose(found, artifact.reconstruct(IMAGES), atol=1e-6)
     assert told == [(min(end, 9), 9) for end in range(batch, 9 + batch, batch)]
 
