@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from genfoundry.params import Strict
 from genfoundry.spec import VOCABULARY, DataSpec, TensorSpec
 
-__all__ = ["Batch", "DataSpec", "GenerativeModel", "Graph", "Learner", "Loss", "Phase", "TensorSpec"]
+__all__ = ["Batch", "DataSpec", "GenerativeModel", "Graph", "Learner", "Loss", "Phase", "Scan", "TensorSpec"]
 
 #: Images (N, C, H, W) float32 in [0, 1], labels (N,) int64; the keys are what `data/supply.py` gives a run.
 Batch = Mapping[str, Tensor]
@@ -65,6 +65,29 @@ class Graph:
     def __post_init__(self) -> None:
         if self.name not in VOCABULARY:
             raise ValueError(f"graph {self.name!r} is not one of {', '.join(VOCABULARY)}")
+
+
+class Scan(nn.Module):
+    """A step done over and over: state ← step(state, *row, *constants) for each row, then `after(state)`.
+
+    The exporter writes the step once, as the body of ONNX's Scan: a sampler of many steps is one file with one
+    copy of its weights. The first input is the state; the others are constants, the same at each step.
+
+    Args:
+        step: takes the state, one scalar of each of `rows`, and the constants.
+        rows: name → (steps,) what differs from step to step, in the order that `step` takes it.
+        after: the last state → the output.
+    """
+
+    def __init__(self, step: nn.Module, rows: Mapping[str, Tensor], after: nn.Module) -> None:
+        super().__init__()
+        self.step, self.rows, self.after = step, dict(rows), after
+
+    def forward(self, state: Tensor, *constants: Tensor) -> Tensor:
+        """The loop as torch runs it."""
+        for row in zip(*self.rows.values(), strict=True):
+            state = self.step(state, *row, *constants)
+        return self.after(state)
 
 
 class Learner(nn.Module, ABC):

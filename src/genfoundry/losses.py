@@ -17,7 +17,8 @@ def squared_error(x: Tensor, x_hat: Tensor) -> Tensor:
 
 def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
     """−log p(x) in nats summed over an image, for pixels x in [0, 1]; (N,); Kingma 2014, appendix C.1."""
-    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(dim=1)
+    # Not F.binary_cross_entropy_with_logits, whose export to ONNX overflows.
+    return (F.softplus(logits) - x * logits).flatten(1).sum(dim=1)
 
 
 def gaussian_nll(x: Tensor, x_hat: Tensor, sigma: float) -> Tensor:
@@ -29,6 +30,13 @@ def gaussian_nll(x: Tensor, x_hat: Tensor, sigma: float) -> Tensor:
 def kl_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
     """KL(N(mean, exp(log_var)) ‖ N(0, 1)) in nats, (N, latent_dim) twice → (N,); Kingma 2014, appendix B."""
     return 0.5 * (mean.square() + log_var.exp() - 1.0 - log_var).sum(dim=1)
+
+
+def kl_normal(mean: Tensor, log_var: Tensor, prior_mean: Tensor, prior_log_var: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_var)) ‖ N(prior_mean, exp(prior_log_var))) in nats, all (N, latent_dim) → (N,)."""
+    gap = (mean - prior_mean).square() / prior_log_var.exp()
+    ratio = log_var - prior_log_var
+    return 0.5 * (gap + ratio.exp() - 1.0 - ratio).sum(dim=1)
 
 
 def discriminator(real_logits: Tensor, fake_logits: Tensor) -> Loss:

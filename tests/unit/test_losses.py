@@ -14,12 +14,12 @@ REAL, FAKE = 4 * torch.randn(7, 1, dtype=torch.float64), 4 * torch.randn(7, 1, d
 
 
 def per_image(values: torch.Tensor) -> torch.Tensor:
-    return values.flatten(1).sum(1).mean()
+    return values.flatten(1).sum(1)
 
 
-def test_squared_error_is_summed_over_an_image_and_averaged_over_the_batch() -> None:
+def test_squared_error_is_summed_over_each_image() -> None:
     torch.testing.assert_close(losses.squared_error(X, LOGITS), per_image((X - LOGITS) ** 2))
-    assert losses.squared_error(X, X) == 0
+    assert not losses.squared_error(X, X).any()
 
 
 @pytest.mark.parametrize("x", [X, X.round()])
@@ -37,9 +37,17 @@ def test_gaussian_nll_is_the_distribution_s(sigma: float) -> None:
 def test_kl_is_the_distributions_and_zero_at_the_prior() -> None:
     mean, log_var = torch.randn(2, 6, 4, dtype=torch.float64)
     prior = Normal(torch.zeros_like(mean), torch.ones_like(mean))
-    expected = kl_divergence(Normal(mean, (0.5 * log_var).exp()), prior).sum(1).mean()
+    expected = kl_divergence(Normal(mean, (0.5 * log_var).exp()), prior).sum(1)
     torch.testing.assert_close(losses.kl_standard_normal(mean, log_var), expected)
-    assert losses.kl_standard_normal(torch.zeros(3, 2), torch.zeros(3, 2)) == 0
+    assert not losses.kl_standard_normal(torch.zeros(3, 2), torch.zeros(3, 2)).any()
+
+
+def test_kl_between_normals_is_the_distributions() -> None:
+    mean, log_var, prior_mean, prior_log_var = torch.randn(4, 6, 3, dtype=torch.float64)
+    p, q = Normal(prior_mean, (0.5 * prior_log_var).exp()), Normal(mean, (0.5 * log_var).exp())
+    torch.testing.assert_close(
+        losses.kl_normal(mean, log_var, prior_mean, prior_log_var), kl_divergence(q, p).sum(1)
+    )
 
 
 def test_discriminator_is_cross_entropy_with_what_each_side_is() -> None:

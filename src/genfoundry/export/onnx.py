@@ -16,7 +16,8 @@ import onnx
 import torch
 
 from genfoundry import __version__
-from genfoundry.contract import Graph
+from genfoundry.contract import Graph, Scan
+from genfoundry.export import scan
 from genfoundry.files import write_atomic
 from genfoundry.spec import METADATA_KEY, TensorSpec
 
@@ -33,7 +34,8 @@ def write(graph: Graph, path: Path, about: Mapping[str, Any], opset: int) -> Non
     Raises:
         ExportError: the exporter failed, or an axis that must be dynamic is not.
     """
-    model = trace(graph, opset)
+    module = graph.module
+    model = scan.loop(graph, module, opset, trace) if isinstance(module, Scan) else trace(graph, opset)
     strip(model)
     check_axes(graph, model)
     metadata = {
