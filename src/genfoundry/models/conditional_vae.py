@@ -85,7 +85,7 @@ class ConditionalVAE(GenerativeModel):
         return Loss({"cross_entropy": F.cross_entropy(self.classifier(batch["image"]), batch["label"])})
 
     def loss(self, batch: Batch) -> Loss:
-        """−ELBO of log p(x | y), equation 4 of Sohn et al. with one ε, and −log q(y | x′) of samples x′, in nats."""
+        """−ELBO of log p(x | y), equation 4 of Sohn et al., and −log q(y | x′) of samples x′, in nats."""
         x, label = batch["image"], batch["label"]
         y = one_hot(label, self.classes)
         mean, log_var = self.vae["posterior"](torch.cat([self.vae["body"](x), y], dim=1)).chunk(2, dim=1)
