@@ -14,6 +14,13 @@ DType = Literal["float32", "int64"]
 #: The entry of an ONNX file's metadata that holds what it says of itself, as JSON.
 METADATA_KEY = "genfoundry"
 
+#: The images in a batch, by the data set's layout; "label" stands beside "image" where the classes have names.
+IMAGE_KEYS: Mapping[str, tuple[str, ...]] = {
+    "classes": ("image",),
+    "pairs": ("source", "target"),
+    "domains": ("a", "b"),
+}
+
 #: What a user may call, and the picture that shows it: "samples" stand alone, "pairs" stand beside their input.
 VOCABULARY: Mapping[str, Literal["samples", "pairs"] | None] = {
     "generate": "samples",
@@ -69,7 +76,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """All that a model may know of its data: `shape` is (C, H, W)."""
+    """All that a model may know of its data: `shape` is (C, H, W), `classes` is empty where there are no labels."""
 
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
