@@ -88,7 +88,7 @@ class Tree:
         return digest(self._folder)
 
     def _add_files(self, source: Source, files: Mapping[str, Path], refused: Mapping[str, str], title: str) -> None:
-        patterns = [source.files] if source.files else usual_patterns(files)
+        patterns = [*map(compile_pattern, [source.files] if source.files else usual_patterns(files))]
         matched = {name: match_any(patterns, name) for name in (*files, *refused)}
         if not source.files:
             self._refused |= {name: "lies in none of the splits" for name, match in matched.items() if not match}
@@ -186,14 +186,16 @@ def refusal(path: Path, root: Path) -> str | None:
 def usual_patterns(names: Iterable[str]) -> list[str]:
     """How a folder is read whose layout nobody describes: splits, if it has them, then groups, if it has them."""
     tops = {name.split("/")[0] for name in names if "/" in name}
+    if tops == {"train"}:
+        return ["train/{group}/**", "train/*"]
     if "train" in tops and tops <= {"train", "test", *_OTHER_SPLITS}:
         return ["{split}/{group}/**", "{split}/*"]
     return ["{group}/**", "*"]
 
 
-def match_any(patterns: Iterable[str], name: str) -> re.Match[str] | None:
+def match_any(patterns: Iterable[re.Pattern[str]], name: str) -> re.Match[str] | None:
     """The first match."""
-    return next(filter(None, (compile_pattern(pattern).fullmatch(name) for pattern in patterns)), None)
+    return next(filter(None, (pattern.fullmatch(name) for pattern in patterns)), None)
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:

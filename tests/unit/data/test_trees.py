@@ -45,6 +45,7 @@ def planted(folder: Path, **source: Any) -> list[str]:
         (["cat/a.png", "b.png"], ["all/cat/a.png", "all/images/b.png"]),
         (["train/cat/a.png", "test/cat/a.png"], ["test/cat/a.png", "train/cat/a.png"]),
         (["train/a.png", "test/a.png"], ["test/images/a.png", "train/images/a.png"]),
+        (["train/cat/a.png", "train/b.png"], ["all/cat/a.png", "all/images/b.png"]),
         (["train/a.png", "plane/a.png"], ["all/plane/a.png", "all/train/a.png"]),  # means of transport
         (["cat/.a.png", ".git/b.png", "cat/c.png"], ["all/cat/c.png"]),
     ],
