@@ -28,7 +28,7 @@ LAYERS = [
     {"models"},
     {"networks", "losses"},
     {"contract", "data", "runtime"},
-    {"params", "spec", "files", "pictures", "closure", "stages", "torchvision_shim"},
+    {"params", "spec", "files", "pictures", "progress", "closure", "stages", "torchvision_shim"},
 ]
 
 

@@ -48,6 +48,8 @@ def check_judge(name: str, dataset: Dataset) -> None:
     Raises:
         ParamsError: with the dotted path.
     """
+    if dataset.judge is None:
+        return
     with torch.device("meta"):
         judge = Judge(dataset.judge.channels, dataset.judge.features, DataSpec(dataset.shape, dataset.classes))
     check_optimizers(f"datasets.{name}.judge.training", "the judge", judge, dataset.judge.training)

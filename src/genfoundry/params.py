@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -18,9 +20,12 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
+
+from genfoundry.spec import IMAGE_KEYS
 
 PARAMS = Path("params.yaml")
 
@@ -28,6 +33,9 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Part = Literal["train_images", "train_labels", "test_images", "test_labels"]
 Degradation = Literal["noise", "mask", "scale"]  # functions of data/degradations.py
+Hashed = Literal[Part, "tree"]  # what a digest is of: arrays, or all images in files
+Layout = Literal["classes", "pairs", "domains"]  # "image" [and "label"]; "source" and "target"; "a" and "b"
+Folder = Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")]  # the name of one that is not hidden
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -79,18 +87,67 @@ class Training(Strict):
         return self
 
 
-class Source(Strict):
-    """One place that data can come from; `kind` names a function of `data/sources.py`."""
+class Table(Strict):
+    """Parquet files whose rows hold encoded images; `image`, `group` and `split` are names of columns."""
 
-    kind: Literal["torchvision", "npm", "pip", "debian"]
-    package: str
+    file: str  # or a pattern, as `Source.files`
+    image: str
+    group: str = ""
+    split: str = ""
+
+
+class Source(Strict):
+    """One place that data can come from; `kind` names a function of `data/sources.py`.
+
+    It gives arrays, unless `files` or `table` says which images to take from it, or it is a folder.
+    """
+
+    kind: Literal["torchvision", "npm", "pip", "debian", "folder", "parts"]
+    package: str = ""
     version: str = ""
+    path: str = ""  # of a folder: absolute, from ~, or relative to the repository
+    parts: tuple[Source, ...] = ()  # sources that are one data set together
+    files: str = ""  # `*` within a name, `**` across folders; `{group}` and `{split}` stand for one folder each
+    table: Table | None = None
+    group: Folder = "images"  # of images whose place in the source names none
+    splits: dict[Literal["train", "test"], tuple[str, ...]] = {}  # which of the source's splits each is made of
+    together: str = ""  # a JSON list; images that one entry names stay on one side of the split
+
+    @field_validator("files")
+    @classmethod
+    def _names_images(cls, files: str) -> str:
+        if files and "*" not in files[files.rfind("}") + 1 :]:
+            raise ValueError("needs a * after the last placeholder: it stands for the images' names")
+        return files
 
     @model_validator(mode="after")
-    def _pinned(self) -> Source:
+    def _complete(self) -> Source:
+        wanted = {"folder": "path", "parts": "parts"}.get(self.kind, "package")
+        given = [key for key in ("package", "path", "parts") if getattr(self, key)]
+        if given != [wanted]:
+            raise ValueError(f"a source of kind {self.kind} has {wanted} alone, not: {', '.join(given) or 'none'}")
         if self.kind in ("npm", "pip") and not self.version:
             raise ValueError("a package of this kind needs its version")
+        if not all(part.gives_images for part in self.parts):
+            raise ValueError("each part is a folder, or has files or a table that says which are its images")
+        if self.files and self.table:
+            raise ValueError("images come from files or from a table, not from both")
         return self
+
+    @property
+    def gives_images(self) -> bool:
+        """Images in files, not arrays."""
+        return self.kind in ("folder", "parts") or bool(self.files or self.table)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Paths on this machine that it reads."""
+        return (self.path,) if self.path else tuple(chain(*(part.folders for part in self.parts)))
+
+    @property
+    def is_local(self) -> bool:
+        """Nothing of it comes from elsewhere."""
+        return self.kind == "folder" or (bool(self.parts) and all(part.is_local for part in self.parts))
 
 
 class Judge(Strict):
@@ -105,21 +162,76 @@ class Judge(Strict):
 class Dataset(Strict):
     """A data set: where it comes from, what its content must hash to, what it looks like."""
 
+    layout: Layout = "classes"
     sources: tuple[Source, ...] = Field(min_length=1)
-    sha256: dict[Part, Sha256]
+    sha256: dict[Hashed, Sha256]  # none is needed where the data are a local folder
     shape: tuple[PositiveInt, Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]]  # C, H, W
-    classes: tuple[str, ...] = Field(min_length=2)
+    fit: Literal["exact", "resize"] | None = None  # where sizes differ; null: exact for arrays, resize for files
+    classes: tuple[str, ...] = ()  # none: images without labels
+    groups: dict[str, tuple[str, ...]] = {}  # class, side or domain: the source's groups that it is made of
+    test_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1  # held out where the source has no split of its own
+    duplicates: Literal["keep", "drop"] = "keep"  # of one image, in files; both ways on one side of the split
     licence: str
-    limit: PositiveInt | None  # images kept of each split; no default, because DVC wants to see the key
-    judge: Judge
+    limit: PositiveInt | None = None  # images kept of each split
+    judge: Judge | None  # no default, because DVC wants to see the key
+
+    @field_validator("sources")
+    @classmethod
+    def _alike(cls, sources: tuple[Source, ...], info: ValidationInfo) -> tuple[Source, ...]:
+        kinds = {source.gives_images for source in sources}
+        if len(kinds) > 1:
+            raise ValueError("some give arrays, some images: `files` or `table` says which files are images")
+        if kinds == {False} and info.data.get("layout", "classes") != "classes":
+            raise ValueError(f"arrays have no {info.data['layout']}")
+        return sources
 
     @field_validator("sha256")
     @classmethod
-    def _all_parts(cls, digests: dict[Part, str]) -> dict[Part, str]:
-        missing = [part for part in get_args(Part) if part not in digests]
-        if missing:
+    def _all_parts(cls, digests: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if "sources" not in info.data:  # which is the mistake
+            return digests
+        sources: tuple[Source, ...] = info.data["sources"]
+        wanted = {"tree"} if any(source.gives_images for source in sources) else {*get_args(Part)}
+        missing = [part for part in (*get_args(Part), "tree") if part in wanted - set(digests)]
+        if missing and (digests or not all(source.is_local for source in sources)):
             raise ValueError(f"{', '.join(missing)} missing")
+        if set(digests) - wanted:
+            raise ValueError(f"{', '.join(sorted(set(digests) - wanted))} is not what these sources give")
         return digests
+
+    @field_validator("shape")
+    @classmethod
+    def _grey_or_colour(cls, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        if shape[0] not in (1, 3):
+            raise ValueError("the first number is 1 for grey or 3 for colour")
+        return shape
+
+    @field_validator("classes")
+    @classmethod
+    def _labels(cls, classes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(classes) == 1 or len(set(classes)) < len(classes):
+            raise ValueError("two different names or more, or none")
+        if not {"layout", "sources"} <= set(info.data):
+            return classes
+        if classes and info.data["layout"] != "classes":
+            raise ValueError(f"images in {info.data['layout']} have no classes")
+        if not classes and not any(source.gives_images for source in info.data["sources"]):
+            raise ValueError("arrays come with labels, whose names these are")
+        return classes
+
+    @field_validator("groups")
+    @classmethod
+    def _known_roles(cls, groups: dict[str, tuple[str, ...]], info: ValidationInfo) -> dict[str, tuple[str, ...]]:
+        if not {"layout", "classes"} <= set(info.data):
+            return groups
+        layout = info.data["layout"]
+        roles = IMAGE_KEYS[layout] if layout != "classes" else info.data["classes"] or tuple(groups)
+        if groups and set(groups) != set(roles):
+            raise ValueError(f"needs exactly {', '.join(roles)}")
+        twice = [name for name, count in Counter(chain(*groups.values())).items() if count > 1]
+        if twice:
+            raise ValueError(f"{', '.join(twice)} cannot be in two places")
+        return groups
 
 
 class Data(Strict):
@@ -334,6 +446,6 @@ def _keys(schema: Any, where: list[str]) -> list[str]:
         fields = getattr(schema, "model_fields", {})
         annotation = fields[part].annotation if part in fields else schema
         while not hasattr(annotation, "model_fields") and get_args(annotation):
-            annotation = next((a for a in get_args(annotation)[::-1] if a is not type(None)), None)
+            annotation = next((a for a in get_args(annotation)[::-1] if a not in (type(None), ...)), None)
         schema = annotation
     return list(getattr(schema, "model_fields", {}))

@@ -15,6 +15,13 @@ DType = Literal["float32", "int64"]
 #: The entry of an ONNX file's metadata that holds what it says of itself, as JSON.
 METADATA_KEY = "genfoundry"
 
+#: The images in a batch, by the data set's layout; "label" stands beside "image" where the classes have names.
+IMAGE_KEYS: Mapping[str, tuple[str, ...]] = {
+    "classes": ("image",),
+    "pairs": ("source", "target"),
+    "domains": ("a", "b"),
+}
+
 
 @dataclass(frozen=True)
 class Word:
@@ -79,7 +86,10 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """All that a model may know of its data: `shape` is (C, H, W), `levels` the values a pixel can take."""
+    """All that a model may know of its data.
+
+    `shape` is (C, H, W), `classes` is empty where there are no labels, `levels` are the values a pixel can take.
+    """
 
     shape: tuple[int, int, int]
     classes: tuple[str, ...]

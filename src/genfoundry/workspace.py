@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from genfoundry.files import write_atomic
-from genfoundry.params import PARAMS, Params, ParamsError, load, read, write
+from genfoundry.params import PARAMS, Dataset, Params, ParamsError, load, read, write
 
 REPORTED = ("dist", "history", "metrics", "onnx", "plots")  # what the report is made from
 INTERPRETER = Path(sys.executable).parent  # where `dvc`, and the `python` of dvc.yaml, are
@@ -34,6 +34,7 @@ def repro(runs: Sequence[str] = ()) -> int:
         raise ParamsError(
             f"runs: there is no {', '.join(unknown)} in params.yaml, which has {', '.join(params.runs)}"
         )
+    refetch(params)
     code = dvc("repro", "--keep-going", *(f"package@{run}" for run in runs))
     if (runs or code) and all(Path(folder).exists() for folder in REPORTED):
         # What did finish is reported, although the report as a target would want all of it.
@@ -55,6 +56,32 @@ def _checked() -> Params:
     if passed.exists():
         passed.touch()  # DVC sees the content alone
     return params
+
+
+def refetch(params: Params) -> None:
+    """Fetch again where a local folder is not what it was: DVC sees params.yaml, not what lies in that folder."""
+    for name, dataset in params.datasets.items():
+        stamp = folders_stamp(dataset)
+        known = Path("build/folders") / name
+        if stamp and (not known.exists() or known.read_text() != stamp):
+            print(f"{name}: its folder is new or has changed", flush=True)
+            if dvc("repro", "--force", f"fetch@{name}") == 0:
+                write_atomic(known, stamp.encode())
+
+
+def folders_stamp(dataset: Dataset) -> str:
+    """Names, sizes and times of the files it is made of; empty where a hash in params.yaml pins the content."""
+    paths = [] if dataset.sha256 else [path for source in dataset.sources for path in source.folders]
+    if not paths:
+        return ""
+    from genfoundry.data import SourceError
+    from genfoundry.data.sources import locate
+    from genfoundry.data.trees import stamp
+
+    try:
+        return "".join(stamp(locate(path)) for path in paths)
+    except SourceError:  # gone; what was fetched from it may be all that is left
+        return ""
 
 
 def dvc(*arguments: str) -> int:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from genfoundry.params import (
+    Dataset,
     Evaluation,
     Gate,
     Optimizer,
@@ -83,6 +85,27 @@ def test_valid_file_gives_typed_params(params_file: Callable[..., Path]) -> None
             "datasets.dots.sources.0: a package of this kind",
         ),
         ({f"{DOTS}__sha256__train_images": "beef"}, "datasets.dots.sha256.train_images: "),
+        ({f"{DOTS}__sha256__tree": "0" * 64}, "datasets.dots.sha256: tree is not what these sources give"),
+        (
+            {f"{DOTS}__sha256": {}},
+            "datasets.dots.sha256: train_images, train_labels, test_images, test_labels missing",
+        ),
+        ({f"{DOTS}__shape": [2, 8, 8]}, "datasets.dots.shape: the first number is 1 for grey or 3 for colour"),
+        ({f"{DOTS}__classes": ["one"]}, "datasets.dots.classes: two different names or more, or none"),
+        ({f"{DOTS}__classes": ["one", "one"]}, "datasets.dots.classes: two different names or more, or none"),
+        ({f"{DOTS}__classes": []}, "datasets.dots.classes: arrays come with labels, whose names these are"),
+        ({f"{DOTS}__layout": "pairs"}, "datasets.dots.sources: arrays have no pairs"),
+        ({f"{DOTS}__layout": "triples"}, "datasets.dots.layout: "),
+        ({f"{DOTS}__fit": "crop"}, "datasets.dots.fit: "),
+        ({f"{DOTS}__test_share": 1.0}, "datasets.dots.test_share: "),
+        (
+            {f"{DOTS}__sources": [{"kind": "npm", "package": "x", "version": "1", "fils": "*"}]},
+            "datasets.dots.sources.0.fils: unknown key; did you mean 'files'?",
+        ),
+        (
+            {f"{DOTS}__sources": [{"kind": "parts", "parts": [{"kind": "npm", "package": "x"}]}]},
+            "datasets.dots.sources.0.parts.0: a package of this kind needs its version",
+        ),
         ({f"{TINY}__training__log_every": 3, f"{TINY}__training__sample_every": 3}, "runs.tiny.training: "),
     ],
 )
@@ -169,6 +192,63 @@ def test_params_are_frozen_and_lists_become_tuples() -> None:
     assert optimizer.betas == (0.5, 0.9)
     with pytest.raises(ValueError, match="frozen"):
         optimizer.lr = 2.0  # type: ignore[misc]
+
+
+OWN = {"kind": "folder", "path": "own"}
+PACKAGE = {"kind": "pip", "package": "x", "version": "1"}
+PHOTOS = {"sources": [OWN], "sha256": {}, "shape": [3, 8, 8], "licence": "mine", "judge": None}
+
+
+def photos(**changes: Any) -> Dataset:
+    return validate(Dataset, {**PHOTOS, **changes}, "d")
+
+
+def test_a_folder_of_images_needs_little() -> None:
+    dataset = photos()
+    assert (dataset.layout, dataset.classes, dataset.limit, dataset.fit) == ("classes", (), None, None)
+    assert photos(sha256={"tree": "a" * 64}).sha256 == {"tree": "a" * 64}
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"layout": "pairs", "groups": {"source": ["x"]}}, "d.groups: needs exactly source, target"),
+        ({"layout": "domains", "groups": {"a": ["x"], "c": ["y"]}}, "d.groups: needs exactly a, b"),
+        ({"layout": "domains", "groups": {"a": ["x"], "b": ["y", "x"]}}, "d.groups: x cannot be in two places"),
+        ({"classes": ["x", "y"], "groups": {"x": ["u"]}}, "d.groups: needs exactly x, y"),
+        ({"layout": "domains", "classes": ["x", "y"]}, "d.classes: images in domains have no classes"),
+        ({"sha256": {"train_images": "0" * 64}}, "d.sha256: tree missing"),
+        ({"sources": [{**PACKAGE, "files": "*.png"}]}, "d.sha256: tree missing"),
+        ({"sources": [{"kind": "parts", "parts": [OWN, {**PACKAGE, "files": "*"}]}]}, "d.sha256: tree missing"),
+        ({"sources": [OWN, PACKAGE]}, "d.sources: some give arrays, some images"),
+        (
+            {"sources": [{**OWN, "package": "x"}]},
+            "d.sources.0: a source of kind folder has path alone, not: pack",
+        ),
+        ({"sources": [{"kind": "folder"}]}, "d.sources.0: a source of kind folder has path alone, not: none"),
+        ({"sources": [{"kind": "parts"}]}, "d.sources.0: a source of kind parts has parts alone, not: none"),
+        ({"sources": [{"kind": "parts", "parts": [OWN, PACKAGE]}]}, "d.sources.0: each part is a folder, or"),
+        ({"sources": [{**OWN, "files": "*/{group}"}]}, "d.sources.0.files: needs a * after the last placeholder"),
+        (
+            {"sources": [{**OWN, "files": "*", "table": {"file": "a", "image": "b"}}]},
+            "d.sources.0: images ",
+        ),
+        ({"sources": [{**OWN, "group": "../x"}]}, "d.sources.0.group: "),
+        ({"sources": [{**OWN, "splits": {"val": ["val"]}}]}, "d.sources.0.splits.val: "),
+    ],
+)
+def test_a_mistake_about_images_is_one_line(changes: dict[str, Any], line: str) -> None:
+    with pytest.raises(ParamsError) as error:
+        photos(**changes)
+    assert str(error.value).startswith(line)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_folders_of_all_parts_are_known() -> None:
+    parts = [OWN, {"kind": "parts", "parts": [{"kind": "folder", "path": "more"}]}]
+    source = photos(sources=[{"kind": "parts", "parts": parts}]).sources[0]
+    assert source.folders == ("own", "more")
+    assert source.is_local
 
 
 @pytest.mark.parametrize("name", ["sample_every", "checkpoint_every"])

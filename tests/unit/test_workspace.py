@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from genfoundry.params import ParamsError, read
-from genfoundry.workspace import merge, repro, run_profile
+from genfoundry.params import Params, ParamsError, load, read
+from genfoundry.workspace import dvc, folders_stamp, merge, refetch, repro, run_profile
+from tests.unit import tiny
+from tests.unit.conftest import write_params
+from tests.unit.data.made import write_pictures
 
 BASE = """\
 seed: 0
@@ -50,3 +53,51 @@ def test_an_unknown_run_is_named_before_anything_starts(workspace: Path) -> None
     with pytest.raises(ParamsError, match=r"there is no tyni, other in params\.yaml, which has tiny"):
         repro(["tyni", "tiny", "other"])
     assert [p.name for p in workspace.iterdir()] == ["params.yaml"]
+
+
+FETCH = """\
+stages:
+  fetch:
+    foreach: ${datasets}
+    do:
+      cmd: python pipelines/fetch.py ${key}
+      params: ["datasets.${key}.sources", "datasets.${key}.sha256"]
+      outs: ["data/raw/${key}"]
+"""
+
+
+@pytest.fixture
+def with_folder(workspace: Path) -> Params:
+    """A working folder with DVC, a folder of images, and nothing but the stage that fetches it."""
+    entry = {"sources": [{"kind": "folder", "path": "own"}], "sha256": {}, "shape": [3, 8, 8], "licence": "mine"}
+    tree = tiny.params_tree(datasets={"own": {**entry, "judge": None}}, runs__tiny__data__dataset="own")
+    write_params(workspace, tree)
+    write_pictures(workspace / "own", ["a.png", "b.png"])
+    (workspace / "dvc.yaml").write_text(FETCH)
+    (workspace / "pipelines").symlink_to(tiny.SOURCE.parent / "pipelines")
+    assert dvc("init", "--quiet", "--no-scm") == 0
+    return load()
+
+
+def test_a_folder_that_changed_is_fetched_again(
+    workspace: Path, with_folder: Params, capfd: pytest.CaptureFixture[str]
+) -> None:
+    refetch(with_folder)
+    copied = workspace / "data/raw/own/all/images"
+    assert sorted(path.name for path in copied.iterdir()) == ["a.png", "b.png"]
+    capfd.readouterr()
+    refetch(with_folder)
+    assert "Running stage" not in capfd.readouterr().out
+    write_pictures(workspace / "own", ["c.png"], start=5)
+    (workspace / "own/a.png").unlink()
+    refetch(with_folder)
+    assert "own: its folder is new or has changed" in capfd.readouterr().out
+    assert sorted(path.name for path in copied.iterdir()) == ["b.png", "c.png"]
+
+
+def test_a_folder_that_is_gone_or_pinned_is_not_watched(workspace: Path, with_folder: Params) -> None:
+    dataset = with_folder.datasets["own"]
+    assert folders_stamp(dataset)
+    assert not folders_stamp(dataset.model_copy(update={"sha256": {"tree": "0" * 64}}))
+    (workspace / "own").rename(workspace / "away")
+    assert not folders_stamp(dataset)

@@ -3,3 +3,7 @@
 
 class DataError(ValueError):
     """Data that does not fit what params.yaml says of it."""
+
+
+class SourceError(RuntimeError):
+    """One source did not give the data; the message says why."""

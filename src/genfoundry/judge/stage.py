@@ -46,6 +46,8 @@ def judge_dataset(name: str) -> None:
         JudgeError: its accuracy on the test split is under the data set's `judge.accuracy`.
     """
     params, dataset = load_dataset(name)
+    if dataset.judge is None:
+        raise JudgeError(f"datasets.{name}.judge: there is none to train")
     prepared = Prepared(Path("data/prepared") / name)
     folder = home(f"judge-{name}", identity(dataset.judge, prepared, params.seed))
     with exclusive(folder):

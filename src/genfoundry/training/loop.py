@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
 from genfoundry.contract import Batch, Learner, Phase
 from genfoundry.data.supply import Supply
 from genfoundry.params import Optimizer, Training
+from genfoundry.progress import progress
 from genfoundry.training.checkpoint import load_checkpoint, save_checkpoint
 from genfoundry.training.runtime import Runtime, seed_step
 
@@ -66,7 +65,7 @@ def train(
     modules: dict[str, nn.Module] = {"model": model} if ema is None else {"model": model, "ema": ema}
     done = load_checkpoint(checkpoint, modules, optimizers)
     window = Window()
-    bar = progress(range(done, config.steps), title, done, config.steps)
+    bar = progress(range(done, config.steps), title, total=config.steps, done=done)
     for step in bar:
         seed_step(seed, step)
         batch = runtime.batch(supply.at(step))
@@ -176,30 +175,3 @@ class Window:
                 f"training.optimizers.{phase}.lr or set training.grad_clip, and run again"
             )
         return means
-
-
-class Lines:
-    """A stream for a bar that nobody watches: each update is a line of its own."""
-
-    def write(self, text: str) -> None:
-        """To standard error, with carriage returns as line ends."""
-        sys.stderr.write(text.replace("\r", "\n"))
-
-    def flush(self) -> None:
-        """Pass on."""
-        sys.stderr.flush()
-
-
-def progress(steps: range, title: str, done: int, total: int) -> tqdm:
-    """A bar with rate, ETA and losses; without a terminal, a line every ten seconds."""
-    watched = sys.stderr.isatty()
-    return tqdm(
-        steps,
-        desc=title,
-        initial=done,
-        total=total,
-        unit="step",
-        mininterval=0.2 if watched else 10.0,
-        file=sys.stderr if watched else Lines(),
-        dynamic_ncols=watched,
-    )

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from genfoundry.data.batches import Prepared
 from genfoundry.data.prepare import DataError, prepare, row_keys, to_nchw
 from genfoundry.files import read_json
 from genfoundry.params import Dataset
+
+#: Of the fixture `prepared`, as it was when the first runs were trained.
+DATASET_JSON = "01652733b13c966edaae89584ffab378830051c301b2ae9e7c8fcd8fef563854"
 
 
 def test_arrays_are_nchw_bytes_and_the_record_counts_them(prepared: Path, raw: Path) -> None:
@@ -89,3 +94,40 @@ def test_row_keys_are_equal_for_equal_images_alone() -> None:
     _, by_pixel = np.unique(images.reshape(500, -1), axis=0, return_inverse=True)
     pairs = {*zip(by_key.ravel(), by_pixel.ravel(), strict=True)}
     assert len(pairs) == len(set(by_key.ravel())) == len(set(by_pixel.ravel()))
+
+
+def test_arrays_are_resized_only_where_the_entry_says_so(raw: Path, dataset: Dataset) -> None:
+    wider = dataset.model_copy(update={"shape": (1, 12, 12)})
+    with pytest.raises(DataError, match=r"^datasets\.dots\.shape"):
+        prepare("dots", wider, raw, raw.parent / "out")
+    prepare("dots", wider.model_copy(update={"fit": "resize"}), raw, raw.parent / "out")
+    resized = Prepared(raw.parent / "out")
+    first = Image.fromarray(np.load(raw / "train_images.npy")[0]).resize((12, 12), Image.Resampling.LANCZOS)
+    assert np.array_equal(resized.split("train").images[0, 0], np.asarray(first))
+    assert "Lanczos" in resized.about["resize"]
+    assert np.array_equal(resized.split("train").labels, np.load(raw / "train_labels.npy"))
+
+
+@pytest.mark.parametrize(("channels", "shape"), [(3, (3, 6, 6)), (3, (1, 6, 6)), (1, (3, 6, 6))])
+def test_resizing_changes_channels_too(dataset: Dataset, channels: int, shape: tuple[int, int, int]) -> None:
+    images = np.full((2, 8, 10, channels), 77, np.uint8)
+    found = to_nchw("dots", images, dataset.model_copy(update={"shape": shape, "fit": "resize"}))
+    assert found.shape == (2, *shape)
+    assert (found == 77).all()
+
+
+def test_images_that_fit_are_not_touched(raw: Path, dataset: Dataset, prepared: Path) -> None:
+    prepare("dots", dataset.model_copy(update={"fit": "resize"}), raw, raw.parent / "out")
+    assert Prepared(raw.parent / "out").about["fingerprint"] == Prepared(prepared).about["fingerprint"]
+
+
+def test_what_is_written_of_arrays_does_not_move(prepared: Path) -> None:
+    """Trained runs hang on the fingerprint, and everything else on the bytes."""
+    assert hashlib.sha256((prepared / "dataset.json").read_bytes()).hexdigest() == DATASET_JSON
+    assert sorted(path.name for path in prepared.iterdir()) == [
+        "dataset.json",
+        "test_images.npy",
+        "test_labels.npy",
+        "train_images.npy",
+        "train_labels.npy",
+    ]

@@ -11,7 +11,7 @@ from genfoundry.spec import DataSpec
 
 SPEC = DataSpec((1, 4, 4), ("a", "b", "c"))
 RNG = np.random.default_rng(0)
-SPLIT = Split(RNG.integers(0, 256, (90, 1, 4, 4)).astype(np.uint8), np.arange(90) % 3)
+SPLIT = Split({"image": RNG.integers(0, 256, (90, 1, 4, 4)).astype(np.uint8), "label": np.arange(90) % 3})
 
 
 def batch(step: int = 0, **data: object) -> dict[str, np.ndarray]:

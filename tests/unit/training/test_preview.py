@@ -26,7 +26,7 @@ def model() -> torch.nn.Module:
 
 def test_each_graph_with_a_picture_is_drawn() -> None:
     drawn = preview().draw(model())
-    assert set(drawn) == {"generate", "reconstruct"}
+    assert set(drawn) == {"generate", "reconstruct", "restore"}
     side = 2 * (8 + GAP) - GAP
     assert Image.open(io.BytesIO(drawn["generate"])).size == (side, side)
 
