@@ -1,0 +1,143 @@
+"""Normalizing flow: Real NVP's multi-scale couplings (Dinh et al. 2017), Glow's steps (Kingma & Dhariwal 2018)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
+from genfoundry.networks.convnet import halvings
+from genfoundry.networks.invertible import (
+    ActNorm,
+    AffineCoupling,
+    Chain,
+    Invertible,
+    InvertibleConv1x1,
+    Logit,
+    MultiScale,
+    Squeeze,
+    with_fixed_inverses,
+)
+from genfoundry.params import ParamsError, Strict
+
+
+def level(channels: int, depth: int, hidden: int, *before: Invertible) -> Chain:
+    """`depth` steps of flow on (N, channels, H, W), each three layers; Glow, figure 2a."""
+    steps = [
+        layer
+        for _ in range(depth)
+        for layer in (ActNorm(channels), InvertibleConv1x1(channels), AffineCoupling(channels, hidden))
+    ]
+    return Chain(*before, *steps)
+
+
+def multi_scale(shape: tuple[int, int, int], depth: int, hidden: int) -> MultiScale:
+    """(N, C, H, W) ↔ (N, D): squeezed as often as the sides allow; Glow, figure 2b.
+
+    Raises:
+        ParamsError: one channel that cannot be squeezed has nothing to couple.
+    """
+    channels, height, width = shape
+    count = halvings(height, width)
+    if not count:
+        if channels < 2:
+            raise ParamsError(f"a flow couples channels; one of {height}×{width} pixels cannot become four")
+        return MultiScale([level(channels, depth, hidden)], [shape])
+    levels, shapes = [], []
+    for index in range(count):
+        channels, height, width = 4 * channels, height // 2, width // 2
+        levels.append(level(channels, depth, hidden * 2**index, Squeeze()))
+        channels = channels if index == count - 1 else channels // 2
+        shapes.append((channels, height, width))
+    return MultiScale(levels, shapes)
+
+
+def dequantised(image: Tensor, noise: Tensor | float) -> Tensor:
+    """Images in [0, 1] and u in [0, 1) → 255 x + u in [0, 256]; Theis et al. 2016, section 3.1."""
+    return 255.0 * image + noise
+
+
+class LogProb(nn.Module):
+    """log p of pixel values under a flow from a standard normal latent."""
+
+    def __init__(self, flow: Invertible) -> None:
+        super().__init__()
+        self.flow = flow
+
+    def forward(self, image: Tensor, noise: Tensor) -> Tensor:
+        """(N, C, H, W) twice → nats (N,): log p(z) + log |det ∂z/∂y|; Real NVP, equation 3."""
+        z, log_det = self.flow(dequantised(image, noise))
+        log_normal = -0.5 * (z.square() + math.log(2.0 * math.pi)).sum(dim=1)
+        return log_normal + log_det
+
+
+class Encode(nn.Module):
+    """Images → the latent of the middle of their pixels' bins, (N, C, H, W) → (N, D)."""
+
+    def __init__(self, flow: Invertible) -> None:
+        super().__init__()
+        self.flow = flow
+
+    def forward(self, image: Tensor) -> Tensor:
+        """z = f(255 x + 1/2)."""
+        return self.flow(dequantised(image, 0.5))[0]
+
+
+class Decode(nn.Module):
+    """Latents → images, (N, D) → (N, C, H, W) in [0, 1]."""
+
+    def __init__(self, flow: Invertible) -> None:
+        super().__init__()
+        self.flow = with_fixed_inverses(flow)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """The inverse of `Encode`: y in [k, k + 1) rounds to the byte k."""
+        return ((self.flow.inverse(latent) - 0.5) / 255.0).clamp(0.0, 1.0)
+
+
+class Flow(GenerativeModel):
+    """Maximises the exact log-likelihood of dequantised images."""
+
+    class Params(Strict):
+        """`alpha` bounds the logit; `depth` is Glow's K; `hidden` a coupling's width, doubled with each level."""
+
+        alpha: float = Field(gt=0.0, lt=0.5)
+        depth: PositiveInt
+        hidden: PositiveInt
+
+    def __init__(self, params: Params, data: DataSpec) -> None:
+        super().__init__(params, data)
+        self.data, self.dim = data, math.prod(data.shape)
+        self.flow = Chain(Logit(params.alpha), multi_scale(data.shape, params.depth, params.hidden))
+        self.log_prob = LogProb(self.flow)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One."""
+        return (Phase("flow", self.flow, self.loss),)
+
+    def loss(self, batch: Batch) -> Loss:
+        """−log p of pixels with uniform noise, nats per image, a bound on the bytes' own; Glow, equation 2."""
+        x = batch["image"]
+        nll = -self.log_prob(x, torch.rand_like(x)).mean()
+        return Loss({"nll": nll}, {"bits_per_dim": nll / (self.dim * math.log(2.0))})
+
+    def graphs(self) -> tuple[Graph, ...]:
+        """`log_prob` with the dequantisation noise given, `generate` from N(0, I), `encode`, `decode`."""
+        image, shape = self.data.image, ("batch", self.dim)
+        uniform = TensorSpec(image.shape, "uniform")
+        prior, latent = TensorSpec(shape, "normal"), TensorSpec(shape, "value")
+        decode = Decode(self.flow)
+        return (
+            Graph(
+                "log_prob",
+                self.log_prob,
+                {"image": image, "noise": uniform},
+                {"log_prob": TensorSpec(("batch",), "value")},
+            ),
+            Graph("generate", decode, {"noise": prior}, {"image": image}),
+            Graph("encode", Encode(self.flow), {"image": image}, {"latent": latent}),
+            Graph("decode", decode, {"latent": latent}, {"image": image}),
+        )
