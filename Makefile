@@ -7,7 +7,7 @@ PORT ?= 5000
 
 export PYTHONPATH := src
 
-.PHONY: repro smoke test lint format ui bench clean
+.PHONY: repro smoke full test lint format ui bench clean
 .DEFAULT_GOAL := repro
 
 repro: $(READY)  ## rebuild everything, or RUNS="vae dcgan" alone
@@ -15,6 +15,9 @@ repro: $(READY)  ## rebuild everything, or RUNS="vae dcgan" alone
 
 smoke: $(READY)  ## the same pipeline in minutes, in build/smoke
 	@$(BIN)/python pipelines/run_profile.py smoke $(RUNS)
+
+full: $(READY)  ## the default runs and those of profiles/full.yaml, in build/full, on the same cache
+	@$(BIN)/python pipelines/run_profile.py full $(RUNS)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
