@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -47,6 +49,20 @@ def discriminator(real_logits: Tensor, fake_logits: Tensor) -> Loss:
     )
 
 
+def discriminator_hinge(real_logits: Tensor, fake_logits: Tensor) -> Loss:
+    """Margins of 1 to both sides: Lim & Ye 2017, equation 12; logits (N, 1) twice."""
+    return Loss(
+        {"real": F.relu(1.0 - real_logits).mean(), "fake": F.relu(1.0 + fake_logits).mean()},
+        {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()},
+    )
+
+
+def critic(real_logits: Tensor, fake_logits: Tensor) -> Loss:
+    """−(E f(x) − E f(G(z))), a bound on the Wasserstein distance for 1-Lipschitz f: Arjovsky 2017, equation 2."""
+    distance = real_logits.mean() - fake_logits.mean()
+    return Loss({"critic": -distance}, {"wasserstein": distance})
+
+
 def generator_minimax(logits: Tensor) -> Tensor:
     """E log(1 − D(G(z))), which saturates where D wins; equation 1 in Goodfellow 2014."""
     return -F.softplus(logits).mean()
@@ -57,4 +73,40 @@ def generator_non_saturating(logits: Tensor) -> Tensor:
     return F.softplus(-logits).mean()
 
 
-GENERATOR = {"minimax": generator_minimax, "non_saturating": generator_non_saturating}
+def generator_linear(logits: Tensor) -> Tensor:
+    """−E D(G(z)), the generator's side of the hinge and of the Wasserstein game."""
+    return -logits.mean()
+
+
+GENERATOR = {
+    "minimax": generator_minimax,
+    "non_saturating": generator_non_saturating,
+    "hinge": generator_linear,
+    "wasserstein": generator_linear,
+}
+
+DISCRIMINATOR = {
+    "minimax": discriminator,
+    "non_saturating": discriminator,
+    "hinge": discriminator_hinge,
+    "wasserstein": critic,
+}
+
+
+def squared_slope(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """‖∂D/∂x‖² of each image, (N, C, H, W) → (N,), itself differentiable."""
+    x = x.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(network(x).sum(), x, create_graph=True)
+    return slope.square().flatten(1).sum(dim=1)
+
+
+def r1(network: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """½ E‖∂D/∂x‖² at real images: Mescheder et al. 2018, equation 9."""
+    return 0.5 * squared_slope(network, real).mean()
+
+
+def gradient_penalty(network: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    """E(‖∂f/∂x‖ − 1)² on lines between real and generated images: Gulrajani et al. 2017, equation 3."""
+    t = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
+    slope = (squared_slope(network, t * real + (1.0 - t) * fake) + 1e-12).sqrt()  # no infinite slope of √ at 0
+    return (slope - 1.0).square().mean()

@@ -83,3 +83,31 @@ def test_only_the_saturating_generator_starves_when_it_loses() -> None:
         loss(logits).backward()
         gradients[name] = abs(float(logits.grad))
     assert gradients["minimax"] < 1e-6 < 0.99 < gradients["non_saturating"]
+
+
+@pytest.mark.parametrize("name", ["hinge", "wasserstein"])
+def test_in_linear_games_the_generator_undoes_the_discriminator_s_fake_side(name: str) -> None:
+    fake = torch.zeros(5, 1, dtype=torch.float64, requires_grad=True)
+    losses.DISCRIMINATOR[name](REAL, fake).total.backward()
+    against = fake.grad.clone()
+    fake.grad = None
+    losses.GENERATOR[name](fake).backward()
+    torch.testing.assert_close(fake.grad, -against)
+
+
+def test_the_hinge_is_content_beyond_its_margins() -> None:
+    assert losses.discriminator_hinge(torch.tensor([[1.5]]), torch.tensor([[-1.5]])).total == 0
+    assert losses.discriminator_hinge(torch.tensor([[0.0]]), torch.tensor([[0.5]])).total == 2.5
+
+
+def linear(weight: torch.Tensor):
+    return lambda x: (x * weight).flatten(1).sum(1, keepdim=True)
+
+
+def test_penalties_of_a_linear_discriminator_follow_from_its_weight() -> None:
+    weight = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    slope = weight.square().sum()
+    torch.testing.assert_close(losses.r1(linear(weight), X), 0.5 * slope)
+    torch.testing.assert_close(losses.gradient_penalty(linear(weight), X, LOGITS), (slope.sqrt() - 1).square())
+    losses.r1(linear(weight), X).backward()
+    torch.testing.assert_close(weight.grad, weight.detach())

@@ -24,9 +24,11 @@ def mlp_generator(noise_dim: int, hidden: int, shape: tuple[int, int, int]) -> n
     return nn.Sequential(*layers, nn.Linear(widths[-1], math.prod(shape)), nn.Unflatten(1, shape), nn.Sigmoid())
 
 
-def mlp_discriminator(shape: tuple[int, int, int], hidden: int, dropout: float) -> nn.Sequential:
-    """(N, C, H, W) → logits (N, 1)."""
-    return nn.Sequential(
+def mlp_discriminator(
+    shape: tuple[int, int, int], hidden: int, dropout: float, spectral_norm: bool
+) -> nn.Sequential:
+    """(N, C, H, W) → logits (N, 1); with `spectral_norm` each layer is 1-Lipschitz (Miyato et al. 2018)."""
+    network = nn.Sequential(
         nn.Flatten(),
         nn.Linear(math.prod(shape), hidden),
         nn.LeakyReLU(0.2),
@@ -36,25 +38,35 @@ def mlp_discriminator(shape: tuple[int, int, int], hidden: int, dropout: float) 
         nn.Dropout(dropout),
         nn.Linear(hidden // 2, 1),
     )
+    if spectral_norm:
+        for layer in network:
+            if isinstance(layer, nn.Linear):
+                nn.utils.parametrizations.spectral_norm(layer)
+    return network
 
 
 class GAN(GenerativeModel):
     """Two players: D tells real from generated, G makes D err."""
 
     class Params(Strict):
-        """`loss` is the generator's: equation 1 as it stands, or the one that does not saturate."""
+        """`loss` names the game; `r1` and `gradient_penalty` weigh what holds the discriminator's slope down."""
 
         noise_dim: PositiveInt
         generator_hidden: PositiveInt
         discriminator_hidden: PositiveInt
         dropout: float = Field(ge=0.0, lt=1.0)
-        loss: Literal["minimax", "non_saturating"]
+        loss: Literal["minimax", "non_saturating", "hinge", "wasserstein"]
+        spectral_norm: bool = False
+        r1: float = Field(default=0.0, ge=0.0)
+        gradient_penalty: float = Field(default=0.0, ge=0.0)
 
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
         self.params, self.data = params, data
         self.generator = mlp_generator(params.noise_dim, params.generator_hidden, data.shape)
-        self.discriminator = mlp_discriminator(data.shape, params.discriminator_hidden, params.dropout)
+        self.discriminator = mlp_discriminator(
+            data.shape, params.discriminator_hidden, params.dropout, params.spectral_norm
+        )
 
     def phases(self) -> tuple[Phase, ...]:
         """Algorithm 1 with k = 1: the discriminator, then the generator."""
@@ -72,10 +84,21 @@ class GAN(GenerativeModel):
         x = batch["image"]
         with torch.no_grad():
             fake = self.sample(x)
-        return losses.discriminator(self.discriminator(x), self.discriminator(fake))
+        loss = losses.DISCRIMINATOR[self.params.loss](self.discriminator(x), self.discriminator(fake))
+        return Loss({**loss.terms, **self.penalties(x, fake)}, loss.watched)
+
+    def penalties(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """The weighted terms that Params asks for."""
+        terms = {}
+        if self.params.r1:
+            terms["r1"] = self.params.r1 * losses.r1(self.discriminator, real)
+        if self.params.gradient_penalty:
+            penalty = losses.gradient_penalty(self.discriminator, real, fake)
+            terms["gradient_penalty"] = self.params.gradient_penalty * penalty
+        return terms
 
     def generator_loss(self, batch: Batch) -> Loss:
-        """The generator's side, minimax or non-saturating."""
+        """The generator's side of the game."""
         fake_logits = self.discriminator(self.sample(batch["image"]))
         return Loss({"adversarial": losses.GENERATOR[self.params.loss](fake_logits)})
 
