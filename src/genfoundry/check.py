@@ -14,7 +14,9 @@ from genfoundry.judge.model import Judge
 from genfoundry.models import build
 from genfoundry.params import PARAMS, Dataset, Params, ParamsError, Run, Training, load
 
-HINTS = "`labels` gives labelled, `degradations` gives degraded and mask"
+HINTS = (
+    "`labels` gives labelled, `degradations` gives degraded and mask, the data set the rest"
+)
 
 
 def check_all(file: Path = PARAMS) -> Params:
@@ -65,7 +67,7 @@ def check_run(name: str, run: Run, dataset: Dataset) -> None:
         spec = seen(DataSpec(dataset.shape, dataset.classes), run.data)
         model = build(run.family, run.model, spec, f"runs.{name}.model")
     check_optimizers(f"runs.{name}.training", run.family, model, run.training)
-    lacking = sorted(model.needs - offered(run.data))
+    lacking = sorted(model.needs - offered(dataset, run.data))
     if lacking:
         raise ParamsError(f"runs.{name}.data: {run.family} needs {', '.join(lacking)} in its batches; {HINTS}")
 

@@ -169,6 +169,7 @@ class Dataset(Strict):
     fit: Literal["exact", "resize"] | None = None  # where sizes differ; null: exact for arrays, resize for files
     classes: tuple[str, ...] = ()  # none: images without labels
     groups: dict[str, tuple[str, ...]] = {}  # class, side or domain: the source's groups that it is made of
+    halves: bool = False  # domains of one name: train on disjoint halves of them, hold out whole pairs
     test_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1  # held out where the source has no split of its own
     duplicates: Literal["keep", "drop"] = "keep"  # of one image, in files; both ways on one side of the split
     licence: str
@@ -218,6 +219,13 @@ class Dataset(Strict):
         if not classes and not any(source.gives_images for source in info.data["sources"]):
             raise ValueError("arrays come with labels, whose names these are")
         return classes
+
+    @field_validator("halves")
+    @classmethod
+    def _of_domains(cls, halves: bool, info: ValidationInfo) -> bool:
+        if halves and info.data.get("layout", "domains") != "domains":
+            raise ValueError("is for domains, whose files have counterparts of the same name")
+        return halves
 
     @field_validator("groups")
     @classmethod

@@ -24,6 +24,14 @@ def test_a_valid_file_passes(params_file: Callable[..., Path]) -> None:
         ({f"{TINY}__model__latent_dim": 0}, "runs.tiny.model.latent_dim: "),
         ({f"{TINY}__model__likelihood": None}, "runs.tiny.model.likelihood: "),
         (
+            {
+                f"{TINY}__family": "denoising_autoencoder",
+                f"{TINY}__model": {"channels": 2, "blocks": 1},
+                f"{TINY}__training__optimizers": {"denoiser": {"lr": 1e-3}},
+            },
+            "runs.tiny.data: denoising_autoencoder needs degraded in its batches; ",
+        ),
+        (
             {f"{TINY}__training__optimizers": {"generator": {"lr": 1e-3}}},
             "runs.tiny.training.optimizers: vae needs exactly ['vae'], there are ['generator']",
         ),

@@ -220,6 +220,7 @@ def test_a_folder_of_images_needs_little() -> None:
         ({"sha256": {"train_images": "0" * 64}}, "d.sha256: tree missing"),
         ({"sources": [{**PACKAGE, "files": "*.png"}]}, "d.sha256: tree missing"),
         ({"sources": [{"kind": "parts", "parts": [OWN, {**PACKAGE, "files": "*"}]}]}, "d.sha256: tree missing"),
+        ({"layout": "pairs", "halves": True}, "d.halves: is for domains"),
         ({"sources": [OWN, PACKAGE]}, "d.sources: some give arrays, some images"),
         (
             {"sources": [{**OWN, "package": "x"}]},

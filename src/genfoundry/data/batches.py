@@ -80,7 +80,8 @@ class Prepared:
         """`train` or `test`."""
         keys = [*IMAGE_KEYS[self.layout], *(["label"] if self.about["classes"] else [])]
         arrays = {key: np.load(self.folder / file_of(name, key), mmap_mode="r") for key in keys}
-        return Split(arrays, aligned=self.layout != "domains")
+        paired = self.layout != "domains" or (name == "test" and self.about.get("halves", False))
+        return Split(arrays, aligned=paired)
 
 
 class Batches:

@@ -12,7 +12,7 @@ import numpy as np
 from genfoundry.data import DataError
 from genfoundry.data.decoding import Decoded, decode, tell
 from genfoundry.data.images import RESIZE
-from genfoundry.data.splits import LEAK, TEST, TRAIN, Unit, order, sides
+from genfoundry.data.splits import LEAK, TEST, TRAIN, Unit, one_of_each, order, sides
 from genfoundry.data.trees import Leaf, leaves, read_refused, read_together
 from genfoundry.params import Dataset
 from genfoundry.spec import IMAGE_KEYS
@@ -28,30 +28,28 @@ def from_tree(name: str, dataset: Dataset, raw: Path, scratch: Path) -> tuple[Ar
     """
     found = leaves(raw)
     role_of = roles(name, dataset, {file.group for file in found})
-    chosen = [file for file in found if file.group in role_of]
-    decoded = decode(name, raw, chosen, dataset, scratch)
+    wanted = [file for file in found if file.group in role_of]
+    decoded = decode(name, raw, wanted, dataset, scratch)
     quarantined = dict(sorted({**read_refused(raw), **decoded.quarantined}.items()))
     tell(name, quarantined)
     kinship = kin(read_together(raw))
-    if dataset.layout == "pairs":
+    if dataset.layout == "pairs" or dataset.halves:
         units, alone = pairs(name, decoded, role_of, kinship)
     else:
         units, alone = list(singles(dataset, decoded, role_of, kinship)), []
     side_of = sides(units, dataset.test_share)
     repeated = repeats(units, side_of, decoded.keys) if dataset.duplicates == "drop" else set()
-    arrays = {
-        split: arrange(
-            name,
-            dataset,
-            split,
-            [unit for row, unit in enumerate(units) if side_of[row] == split and row not in repeated],
-            decoded.pixels,
-        )
+    kept = {
+        split: [unit for row, unit in enumerate(units) if side_of[row] == split and row not in repeated]
         for split in (TRAIN, TEST)
     }
+    if dataset.halves:
+        kept[TRAIN] = one_of_each(kept[TRAIN])
+    arrays = {split: arrange(name, dataset, split, chosen, decoded.pixels) for split, chosen in kept.items()}
     return arrays, {
+        **({"halves": True} if dataset.halves else {}),
         "left_out_of_training": {"also_in_test": side_of.count(LEAK)},
-        "left_out": {"other_groups": len(found) - len(chosen), "duplicates": len(repeated), "unpaired": alone},
+        "left_out": {"other_groups": len(found) - len(wanted), "duplicates": len(repeated), "unpaired": alone},
         "quarantined": quarantined,
         "enlarged": decoded.enlarged,
         "resize": RESIZE,

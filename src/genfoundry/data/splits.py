@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,17 +30,33 @@ def sides(units: Sequence[Unit], test_share: float) -> list[str]:
     held out where the hash of the first name among those tied is below `test_share`, so that a side depends on
     no other image: a folder that grows moves nothing from one side to the other.
     """
+    heads = first_names(units)
+    given: dict[str, set[str]] = {}
+    for head, unit in zip(heads, units, strict=True):
+        given.setdefault(head, set()).add(unit.split)
+    side = {head: _side(splits, head, test_share) for head, splits in given.items()}
+    return [
+        LEAK if unit.split == TRAIN and side[head] == TEST else side[head]
+        for head, unit in zip(heads, units, strict=True)
+    ]
+
+
+def one_of_each(units: Sequence[Unit]) -> list[Unit]:
+    """Units of two places → units of one, the same for all that are tied: halves that have nothing in common."""
+    kept = []
+    for head, unit in zip(first_names(units), units, strict=True):
+        place = sorted(unit.rows)[order(head)[0] % 2]
+        kept.append(replace(unit, rows={place: unit.rows[place]}))
+    return kept
+
+
+def first_names(units: Sequence[Unit]) -> list[str]:
+    """For each unit the first name, in the alphabet, among those that it is tied to."""
     families = tied(units)
     first: dict[int, str] = {}
-    given: dict[int, set[str]] = {}
     for family, unit in zip(families, units, strict=True):
         first[family] = min(unit.name, first.get(family, unit.name))
-        given.setdefault(family, set()).add(unit.split)
-    side = {family: _side(given[family], first[family], test_share) for family in first}
-    return [
-        LEAK if unit.split == TRAIN and side[family] == TEST else side[family]
-        for family, unit in zip(families, units, strict=True)
-    ]
+    return [first[family] for family in families]
 
 
 def tied(units: Sequence[Unit]) -> list[int]:

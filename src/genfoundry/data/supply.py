@@ -11,9 +11,9 @@ import numpy as np
 from genfoundry.data import DataError
 from genfoundry.data.batches import Batches, Split
 from genfoundry.data.degradations import DEGRADATIONS
-from genfoundry.params import Data, Degradation
+from genfoundry.params import Data, Dataset, Degradation
 from genfoundry.pictures import from_bytes
-from genfoundry.spec import DataSpec
+from genfoundry.spec import IMAGE_KEYS, DataSpec
 
 BINARIZE, DEGRADE, CHOOSE = 1, 2, 3  # streams of randomness beside the batches' own
 
@@ -39,15 +39,12 @@ def seen(spec: DataSpec, data: Data) -> DataSpec:
     return replace(spec, levels=2) if data.binarize else spec
 
 
-def offered(data: Data) -> frozenset[str]:
+def offered(dataset: Dataset, data: Data) -> frozenset[str]:
     """The keys of the batches that `supply` gives, known before there is any data."""
-    sized = {"mask"} if data.degradations and "scale" not in data.degradations else set()
-    return frozenset(
-        {"image", "label"}
-        | ({"labelled"} if data.labels else set())
-        | ({"degraded"} if data.degradations else set())
-        | sized
-    )
+    keys = {*IMAGE_KEYS[dataset.layout], *(["label"] if dataset.classes else [])}
+    keys |= {"labelled"} if data.labels else set()
+    keys |= {"degraded"} if data.degradations else set()
+    return frozenset(keys | ({"mask"} if data.degradations and "scale" not in data.degradations else set()))
 
 
 def of_classes(split: Split, spec: DataSpec, classes: tuple[str, ...] | None) -> Split:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,8 +173,6 @@ def test_copies_on_one_side_of_a_pair_hold_both_pairs_together(make: Make) -> No
 
 
 def test_relatives_share_a_side(make: Make) -> None:
-    import json
-
     families = [[f"{family}-{n}.png" for n in range(3)] for family in range(15)]
     write_pictures(Path("own/img"), [name for names in families for name in names])
     Path("own/list.json").write_text(json.dumps([{"image": a, "variants": [b, c]} for a, b, c in families]))
@@ -281,3 +280,24 @@ def test_the_fingerprint_tells_layouts_and_contents_apart(make: Make) -> None:
     prints = [make(**entry).about["fingerprint"] for entry in entries]
     assert len(set(prints)) == len(prints)
     assert make(**entries[0]).about["fingerprint"] == prints[0]
+
+
+def test_halves_train_on_either_and_hold_out_both(make: Make) -> None:
+    """As a judge of unpaired translation: no training image has its counterpart, every held-out one has."""
+    families = [[f"{family}-{n}.png" for n in range(2)] for family in range(30)]
+    names = [name for family in families for name in family]
+    write_pictures(Path("own/img/old"), names)
+    write_pictures(Path("own/img/new"), names, start=1000)
+    Path("own/list.json").write_text(json.dumps(families))
+    source = {"kind": "folder", "path": "own", "files": "img/{group}/*.png", "together": "list.json"}
+    data = make(sources=[source], layout="domains", halves=True, groups={"a": ["old"], "b": ["new"]})
+    number = {seen(start + n): n for start in (0, 1000) for n in range(60)}
+    trained = {key: {number[image] for image in contents(data, "train", key)} for key in "ab"}
+    assert min(map(len, trained.values())) > 10
+    assert not {n // 2 for n in trained["a"]} & {n // 2 for n in trained["b"]}
+    test = data.split("test")
+    pairs = [[number[image.tobytes()] for image in test.arrays[key]] for key in "ab"]
+    assert pairs[0] == pairs[1]
+    assert sum(map(len, trained.values())) + len(pairs[0]) == 60
+    assert test.aligned
+    assert not data.split("train").aligned
