@@ -45,7 +45,7 @@ def params_file(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`onnx/tiny/` with the four graphs of an untrained VAE; read-only by agreement."""
+    """`onnx/tiny/` with the graphs of an untrained VAE; read-only by agreement."""
     folder = tmp_path_factory.mktemp("shipped") / "onnx" / "tiny"
     torch.manual_seed(0)
     model = build("vae", tiny.VAE, tiny.DATA).eval()

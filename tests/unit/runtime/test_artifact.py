@@ -21,7 +21,7 @@ def artifact(shipped: Path) -> Artifact:
 
 
 def test_a_folder_and_a_file_load(shipped: Path) -> None:
-    assert set(Artifact.load(shipped)) == {"generate", "encode", "decode", "reconstruct"}
+    assert set(Artifact.load(shipped)) == {"generate", "encode", "decode", "reconstruct", "restore"}
     assert list(Artifact.load(str(shipped / "encode.onnx"))) == ["encode"]
     assert genfoundry.Artifact is Artifact
 
