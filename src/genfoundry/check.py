@@ -14,9 +14,7 @@ from genfoundry.judge.model import Judge
 from genfoundry.models import build
 from genfoundry.params import PARAMS, Dataset, Params, ParamsError, Run, Training, load
 
-HINTS = (
-    "`labels` gives labelled, `degradations` gives degraded and mask, the data set the rest"
-)
+HINTS = "`labels` gives labelled, `degradations` gives degraded and mask, the data set the rest"
 
 
 def check_all(file: Path = PARAMS) -> Params:

@@ -22,9 +22,13 @@ class PcaBaseline:
     def _pca(self) -> PCA:
         return PCA(self.components, svd_solver="covariance_eigh").fit(self._flat(from_bytes(self._images)))
 
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """(N, C, H, W) float32 in [0, 1] → (N, components)."""
+        return np.asarray(self._pca.transform(self._flat(images)))
+
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
         """(N, C, H, W) float32 in [0, 1] through `components` numbers and back, clipped to [0, 1]."""
-        return self._images_of(self._pca.transform(self._flat(images)))
+        return self._images_of(self.encode(images))
 
     def sample(self, count: int, seed: int) -> np.ndarray:
         """Images decoded from a Gaussian with the components' variances, clipped to [0, 1]."""

@@ -21,6 +21,7 @@ from genfoundry.tasks import (
     Table,
     Task,
     control,
+    features,
     generate,
     likelihood,
     reconstruct,
@@ -32,6 +33,7 @@ TASKS: tuple[Task, ...] = (
     generate.TASK,
     control.TASK,
     reconstruct.TASK,
+    features.TASK,
     *restore.TASKS,
     *likelihood.TASKS,
 )
