@@ -47,6 +47,14 @@ class Classified:
 
 
 @dataclass(frozen=True)
+class Detected:
+    """How anomalous images look, and whether they are."""
+
+    scores: np.ndarray  # (N,) higher is more anomalous
+    anomalous: np.ndarray  # (N,) bool
+
+
+@dataclass(frozen=True)
 class Metric:
     """A score: which way is better, and how it follows from the evidence."""
 

@@ -36,6 +36,11 @@ class Setting:
         return validate(Data, self.artifact.about["data"])
 
 
+def learns_all(setting: Setting) -> bool:
+    """Whether the run has seen every class: one that has not is asked about anomalies."""
+    return setting.data.classes is None
+
+
 @dataclass(frozen=True)
 class Picture:
     """What a reader should see: (N, C, H, W) uint8 in rows of `columns`, or in a square grid."""

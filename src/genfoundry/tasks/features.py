@@ -7,7 +7,7 @@ import numpy as np
 from genfoundry.metrics import Classified, accuracy
 from genfoundry.metrics.baselines import PcaBaseline
 from genfoundry.pictures import from_bytes
-from genfoundry.tasks import Finding, Setting, Task
+from genfoundry.tasks import Finding, Setting, Task, learns_all
 
 PROBE_IMAGES = 10000  # labels that the probe learns from
 
@@ -40,8 +40,8 @@ def probed(codes: np.ndarray, labels: np.ndarray, held_out: np.ndarray) -> np.nd
 
 
 def has_labels(setting: Setting) -> bool:
-    """Whether there is a class to read off."""
-    return bool(setting.prepared.spec.classes)
+    """Whether there are classes to read off, and the run knows them all."""
+    return bool(setting.prepared.spec.classes) and learns_all(setting)
 
 
 TASK = Task("features", ("encode", "reconstruct"), (accuracy.METRIC,), find, prefix="features_", wanted=has_labels)

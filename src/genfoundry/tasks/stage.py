@@ -20,6 +20,7 @@ from genfoundry.tasks import (
     Setting,
     Table,
     Task,
+    anomaly,
     control,
     features,
     generate,
@@ -34,6 +35,7 @@ TASKS: tuple[Task, ...] = (
     control.TASK,
     reconstruct.TASK,
     features.TASK,
+    anomaly.TASK,
     *restore.TASKS,
     *likelihood.TASKS,
 )
