@@ -9,9 +9,11 @@ from pathlib import Path
 import torch
 
 from genfoundry.contract import DataSpec, Learner
+from genfoundry.data import DataError
+from genfoundry.judge.extractor import PretrainedJudge
 from genfoundry.judge.model import Judge
 from genfoundry.models import build
-from genfoundry.params import PARAMS, Dataset, Params, ParamsError, Run, Training, load
+from genfoundry.params import PARAMS, Dataset, Extractor, Params, ParamsError, Run, Training, load
 
 
 def check_all(file: Path = PARAMS) -> Params:
@@ -45,9 +47,25 @@ def check_judge(name: str, dataset: Dataset) -> None:
     Raises:
         ParamsError: with the dotted path.
     """
+    config, data = dataset.judge, DataSpec(dataset.shape, dataset.classes)
     with torch.device("meta"):
-        judge = Judge(dataset.judge.channels, dataset.judge.features, DataSpec(dataset.shape, dataset.classes))
-    check_optimizers(f"datasets.{name}.judge.training", "the judge", judge, dataset.judge.training)
+        if isinstance(config, Extractor):
+            check_extractor(f"datasets.{name}", config, data)
+        else:
+            judge = Judge(config.channels, config.features, data)
+            check_optimizers(f"datasets.{name}.judge.training", "the judge", judge, config.training)
+
+
+def check_extractor(path: str, config: Extractor, data: DataSpec) -> None:
+    """A published network takes such images.
+
+    Raises:
+        ParamsError: it does not.
+    """
+    try:
+        PretrainedJudge(config, data)
+    except DataError as error:
+        raise ParamsError(f"{path}.shape: {error}") from None
 
 
 def check_run(name: str, run: Run, dataset: Dataset) -> None:

@@ -14,15 +14,18 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     PositiveFloat,
     PositiveInt,
+    Tag,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 PARAMS = Path("params.yaml")
+NO_WEIGHTS = "none"  # what needs no published weights depends on the file weights/none
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -104,12 +107,25 @@ class Weights(Strict):
 
 
 class Judge(Strict):
-    """The classifier that gives a data set's features and labels."""
+    """A classifier, trained on the data set itself, that gives its features and labels."""
 
+    extractor: Literal["none"]  # no default, because DVC wants to see the key
     channels: PositiveInt
     features: PositiveInt
     accuracy: Fraction  # on the test split; a judge below it is not fit to measure with
     training: Training
+
+
+class Extractor(Strict):
+    """A published network that gives features where there are no labels to train a judge with."""
+
+    extractor: Literal["efficientnet_lite0"]  # an entry of `weights`, and of `judge/extractor.py`
+    size: Annotated[int, Field(ge=32)]  # pixels of a side, to which images are resized
+
+
+def _kind(judge: Any) -> str:
+    extractor = judge.get("extractor") if isinstance(judge, Mapping) else getattr(judge, "extractor", None)
+    return "[trained]" if extractor in (None, NO_WEIGHTS) else "[published]"
 
 
 class Dataset(Strict):
@@ -121,7 +137,9 @@ class Dataset(Strict):
     classes: tuple[str, ...] = Field(min_length=2)
     licence: str
     limit: PositiveInt | None  # images kept of each split; no default, because DVC wants to see the key
-    judge: Judge
+    judge: Annotated[
+        Annotated[Judge, Tag("[trained]")] | Annotated[Extractor, Tag("[published]")], Discriminator(_kind)
+    ]
 
     @field_validator("sha256")
     @classmethod
@@ -266,6 +284,9 @@ def load(file: Path = PARAMS) -> Params:
 
 def _unknown(params: Params) -> Iterator[str]:
     """A line for each name of something that is not there."""
+    for name, dataset in params.datasets.items():
+        if dataset.judge.extractor not in (NO_WEIGHTS, *params.weights):
+            yield f"datasets.{name}.judge.extractor: there is no weights.{dataset.judge.extractor}"
     for name, run in params.runs.items():
         if run.data.dataset not in params.datasets:
             yield f"runs.{name}.data.dataset: {run.data.dataset!r} is not one of {', '.join(params.datasets)}"

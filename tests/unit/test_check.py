@@ -27,6 +27,13 @@ def test_a_valid_file_passes(params_file: Callable[..., Path]) -> None:
             {f"{TINY}__training__optimizers": {"generator": {"lr": 1e-3}}},
             "runs.tiny.training.optimizers: vae needs exactly ['vae'], there are ['generator']",
         ),
+        (
+            {
+                "datasets__dots__shape": [4, 8, 8],
+                "datasets__dots__judge": {"extractor": "efficientnet_lite0", "size": 96},
+            },
+            "datasets.dots.shape: an extractor takes grey or RGB images, these have 4 channels",
+        ),
     ],
 )
 def test_a_family_s_own_demand_is_one_line_with_its_path(

@@ -7,7 +7,9 @@ import pytest
 
 from genfoundry.params import (
     Evaluation,
+    Extractor,
     Gate,
+    Judge,
     Optimizer,
     ParamsError,
     Training,
@@ -23,6 +25,7 @@ from tests.unit import tiny
 
 DOTS = "datasets__dots"
 TINY = "runs__tiny"
+EFFNET = {"extractor": "efficientnet_lite0", "size": 96}
 
 
 def test_valid_file_gives_typed_params(params_file: Callable[..., Path]) -> None:
@@ -79,6 +82,22 @@ def test_valid_file_gives_typed_params(params_file: Callable[..., Path]) -> None
             {f"{DOTS}__sources": [{"kind": "sdist", "package": "x", "version": "1"}]},
             "datasets.dots.sources.0: an sdist needs its sha256",
         ),
+        ({f"{DOTS}__judge__extractor": None}, "datasets.dots.judge.extractor: Field required"),
+        ({f"{DOTS}__judge__chanels": 3}, "datasets.dots.judge.chanels: unknown key; did you mean 'channels'?"),
+        (
+            {f"{DOTS}__judge": {"extractor": "inception", "size": 96}},
+            "datasets.dots.judge.extractor: Input should be 'efficientnet_lite0'",
+        ),
+        ({f"{DOTS}__judge": {"extractor": "efficientnet_lite0"}}, "datasets.dots.judge.size: Field required"),
+        (
+            {f"{DOTS}__judge": {**EFFNET, "sise": 9}},
+            "datasets.dots.judge.sise: unknown key; did you mean 'size'?",
+        ),
+        ({f"{DOTS}__judge": {**EFFNET, "channels": 9}}, "datasets.dots.judge.channels: unknown key"),
+        (
+            {f"{DOTS}__judge": EFFNET, "weights": {}},
+            "datasets.dots.judge.extractor: there is no weights.efficientnet_lite0",
+        ),
         ({"weights": None}, "weights: Field required"),
         ({"weights__efficientnet_lite0__sha256": "beef"}, "weights.efficientnet_lite0.sha256: "),
         ({"weights__efficientnet_lite0__licence": None}, "weights.efficientnet_lite0.licence: "),
@@ -103,6 +122,12 @@ def test_several_mistakes_are_as_many_lines(params_file: Callable[..., Path]) ->
         "export.opset",
         "runs.tiny.family",
     }
+
+
+def test_a_judge_is_trained_or_published(params_file: Callable[..., Path]) -> None:
+    assert isinstance(load(params_file()).datasets["dots"].judge, Judge)
+    published = load(params_file(**{f"{DOTS}__judge": EFFNET})).datasets["dots"].judge
+    assert published == Extractor(extractor="efficientnet_lite0", size=96)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ _PARAMS = {
             "licence": "CC0",
             "limit": None,
             "judge": {
+                "extractor": "none",
                 "channels": 2,
                 "features": 4,
                 "accuracy": 0.5,

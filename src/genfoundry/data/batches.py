@@ -13,6 +13,8 @@ from genfoundry.data import DataError
 from genfoundry.files import read_json
 from genfoundry.spec import DataSpec
 
+IMAGES = "images"  # the array of a split whose images are not in pairs or domains
+
 
 @dataclass(frozen=True)
 class Split:
@@ -42,11 +44,15 @@ class Prepared:
         channels, height, width = self.about["shape"]
         return DataSpec((channels, height, width), tuple(self.about["classes"]))
 
+    def image_sets(self, split: str) -> dict[str, np.ndarray]:
+        """All arrays of images (N, C, H, W) uint8 of a split, by name; `images` alone where it has classes."""
+        files = sorted(self.folder.glob(f"{split}_*.npy"))
+        arrays = {path.stem.removeprefix(f"{split}_"): np.load(path, mmap_mode="r") for path in files}
+        return {name: array for name, array in arrays.items() if array.ndim == 4}
+
     def split(self, name: str) -> Split:
         """`train` or `test`."""
-        images, labels = (
-            np.load(self.folder / f"{name}_{part}.npy", mmap_mode="r") for part in ("images", "labels")
-        )
+        images, labels = (np.load(self.folder / f"{name}_{part}.npy", mmap_mode="r") for part in (IMAGES, "labels"))
         return Split(images, labels)
 
 

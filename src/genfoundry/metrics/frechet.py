@@ -39,6 +39,7 @@ METRIC = Metric(
     "generate",
     "lower",
     fid_judge,
-    "Fréchet distance on the judge's features, float64",
+    "Fréchet distance on the extractor's features, float64",
     leads=True,
+    distance="fd",
 )

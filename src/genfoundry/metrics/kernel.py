@@ -36,5 +36,11 @@ def _subset(features: np.ndarray, size: int, rng: np.random.Generator) -> np.nda
 
 
 METRIC = Metric(
-    "kid_judge", "generate", "lower", kid_judge, "unbiased MMD², cubic kernel, judge's features, subset mean"
+    "kid_judge",
+    "generate",
+    "lower",
+    kid_judge,
+    "unbiased MMD², cubic kernel, extractor's features, subset mean",
+    leads_if_few=True,
+    distance="kd",
 )

@@ -85,8 +85,7 @@ def generation(setting: Setting) -> Finding:
         {
             "n": count,
             "n_real": len(reference.test_features),
-            "extractor": "judge",
-            "sha256": reference.sha256,
+            **reference.protocol,
         },
     )
 
@@ -130,12 +129,13 @@ def score(
     """The numbers and the words: two trees with the same keys."""
     scores, protocol = {}, {}
     for metric, finding in applicable(findings):
-        scores[metric.name] = {role: metric.compute(evidence, config) for role, evidence in finding.roles.items()}
-        protocol[metric.name] = {
+        name = metric.called(finding.roles["value"])
+        scores[name] = {role: metric.compute(evidence, config) for role, evidence in finding.roles.items()}
+        protocol[name] = {
             "better": metric.better,
             "graph": metric.graph,
             "file_sha256": sha256_file(artifact.graph(metric.graph).path),
-            "leads": metric.leads,
+            "leads": metric.ranks(finding.roles["value"]),
             "definition": metric.definition,
             "baseline": finding.baseline,
             "resize": None,
@@ -146,8 +146,9 @@ def score(
 
 
 def applicable(findings: Mapping[str, Finding]) -> Iterator[tuple[Metric, Finding]]:
-    """Each metric with the evidence on its graph, where the run ships that graph."""
-    return ((metric, findings[metric.graph]) for metric in METRICS if metric.graph in findings)
+    """Each metric with the evidence on its graph, where the run ships that graph and the evidence is enough."""
+    there = ((metric, findings[metric.graph]) for metric in METRICS if metric.graph in findings)
+    return ((metric, finding) for metric, finding in there if metric.fits(finding.roles["value"]))
 
 
 def pictures(findings: Mapping[str, Finding]) -> Iterator[tuple[str, np.ndarray]]:
@@ -157,14 +158,13 @@ def pictures(findings: Mapping[str, Finding]) -> Iterator[tuple[str, np.ndarray]
 
 
 def write_histogram(path: Path, findings: Mapping[str, Finding], classes: tuple[str, ...]) -> None:
-    """`class,samples,real` shares as the judge sees them; no file where nothing was sampled."""
+    """`class,samples,real` shares as the judge sees them; no file without samples or classes."""
     sampled = [f.roles["value"] for f in findings.values() if isinstance(f.roles["value"], Sampled)]
-    for evidence in sampled:
+    for evidence in (found for found in sampled if found.labels is not None):
         with path.open("w", newline="") as stream:
             table = csv.writer(stream, lineterminator="\n")
             table.writerow(["class", "samples", "real"])
-            for index, label in enumerate(classes):
-                shares = [(labels == index).mean() for labels in (evidence.labels, evidence.real_labels)]
+            for label, *shares in zip(classes, *evidence.class_shares(), strict=True):
                 table.writerow([label, *(f"{share:.5f}" for share in shares)])
 
 

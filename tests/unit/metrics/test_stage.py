@@ -54,6 +54,26 @@ def test_a_graph_that_does_not_ship_has_no_scores(shipped: Path) -> None:
     assert set(scores) == {metric.name for metric in METRICS if metric.graph == "reconstruct"}
 
 
+def test_without_labels_two_distances_are_left_and_neither_is_called_fid(shipped: Path, tmp_path: Path) -> None:
+    role = Sampled(RNG.standard_normal((20, 3)), None, REAL[0], None, 0, "effnet")
+    found = {"generate": Finding({"value": role, "floor": role}, "b", {}, {"n": 20})}
+    scores, protocol = score(found, Artifact.load(shipped), CONFIG, seed=5)
+    assert list(scores) == list(protocol) == ["fd_effnet", "kd_effnet"]
+    write_histogram(tmp_path / "classes.csv", found, ())
+    assert not (tmp_path / "classes.csv").exists()
+
+
+@pytest.mark.parametrize(("samples", "real", "leader"), [(41, 41, "fd"), (40, 41, "kd"), (41, 40, "kd")])
+def test_a_kernel_distance_leads_where_covariances_are_singular(
+    shipped: Path, samples: int, real: int, leader: str
+) -> None:
+    features = (RNG.standard_normal((count, 40)) for count in (samples, real))
+    role = Sampled(next(features), None, next(features), None, 0, "effnet")
+    found = {"generate": Finding({"value": role}, "b", {}, {"n": samples})}
+    _, protocol = score(found, Artifact.load(shipped), CONFIG, 0)
+    assert [name for name, words in protocol.items() if words["leads"]] == [f"{leader}_effnet"]
+
+
 @pytest.mark.parametrize(
     "label",
     [
