@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from genfoundry.contract import DataSpec, Learner
+from genfoundry.contract import DataSpec, GenerativeModel, Learner
 from genfoundry.data import DataError
 from genfoundry.judge.extractor import PretrainedJudge
 from genfoundry.judge.model import Judge
 from genfoundry.models import build
-from genfoundry.params import PARAMS, Dataset, Extractor, Params, ParamsError, Run, Training, load
+from genfoundry.params import NO_WEIGHTS, PARAMS, Dataset, Extractor, Params, ParamsError, Run, Training, load
 
 
 def check_all(file: Path = PARAMS) -> Params:
@@ -76,7 +76,20 @@ def check_run(name: str, run: Run, dataset: Dataset) -> None:
     """
     with torch.device("meta"):
         model = build(run.family, run.model, DataSpec(dataset.shape, dataset.classes), f"runs.{name}.model")
+    check_weights(f"runs.{name}.weights", run, model)
     check_optimizers(f"runs.{name}.training", run.family, model, run.training)
+
+
+def check_weights(path: str, run: Run, model: GenerativeModel) -> None:
+    """Weights are named where the model has a use for them, and nowhere else.
+
+    Raises:
+        ParamsError: they are missing or have no use.
+    """
+    if model.published() is not None and run.weights == NO_WEIGHTS:
+        raise ParamsError(f"{path}: {run.family} needs published weights here, and there are none")
+    if model.published() is None and run.weights != NO_WEIGHTS:
+        raise ParamsError(f"{path}: {run.family} has no use for {run.weights!r} here; say {NO_WEIGHTS}")
 
 
 def check_optimizers(path: str, who: str, model: Learner, training: Training) -> None:

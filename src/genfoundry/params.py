@@ -160,6 +160,7 @@ class Run(Strict):
     """One trained model: a family, its data, its own parameters, and how it is trained."""
 
     family: Name
+    weights: Name  # an entry of `weights` for its losses, or none; no default, because DVC wants to see the key
     data: Data
     model: dict[str, Any]
     training: Training
@@ -288,6 +289,8 @@ def _unknown(params: Params) -> Iterator[str]:
         if dataset.judge.extractor not in (NO_WEIGHTS, *params.weights):
             yield f"datasets.{name}.judge.extractor: there is no weights.{dataset.judge.extractor}"
     for name, run in params.runs.items():
+        if run.weights not in (NO_WEIGHTS, *params.weights):
+            yield f"runs.{name}.weights: there is no weights.{run.weights}"
         if run.data.dataset not in params.datasets:
             yield f"runs.{name}.data.dataset: {run.data.dataset!r} is not one of {', '.join(params.datasets)}"
 

@@ -99,6 +99,8 @@ def test_valid_file_gives_typed_params(params_file: Callable[..., Path]) -> None
             "datasets.dots.judge.extractor: there is no weights.efficientnet_lite0",
         ),
         ({"weights": None}, "weights: Field required"),
+        ({f"{TINY}__weights": None}, "runs.tiny.weights: Field required"),
+        ({f"{TINY}__weights": "vgg"}, "runs.tiny.weights: there is no weights.vgg"),
         ({"weights__efficientnet_lite0__sha256": "beef"}, "weights.efficientnet_lite0.sha256: "),
         ({"weights__efficientnet_lite0__licence": None}, "weights.efficientnet_lite0.licence: "),
         ({f"{DOTS}__sha256__train_images": "beef"}, "datasets.dots.sha256.train_images: "),

@@ -12,10 +12,11 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from genfoundry.contract import DataSpec, Graph, Learner, Loss, Phase, TensorSpec
+from genfoundry.contract import DataSpec, GenerativeModel, Graph, Learner, Loss, Phase, TensorSpec
+from genfoundry.losses import perceptual
 from genfoundry.networks.efficientnet_lite import EfficientNetLite0
 from genfoundry.networks.lpips import LPIPS
-from genfoundry.params import Gate, Part, Training
+from genfoundry.params import Gate, Part, Strict, Training
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 SHAPE = (1, 8, 8)
@@ -63,6 +64,7 @@ _PARAMS = {
     "runs": {
         "tiny": {
             "family": "vae",
+            "weights": "none",
             "data": {"dataset": "dots"},
             "model": VAE,
             "training": {**_TRAINING, "optimizers": {"vae": {"lr": 1e-3}}},
@@ -117,6 +119,33 @@ class Net(Learner):
     def graphs(self) -> tuple[Graph, ...]:
         network = nn.Sequential(self.body, self.head)
         return (Graph("encode", network, {"image": DATA.image}, {"latent": TensorSpec(("batch", 1), "value")}),)
+
+
+class Perceptual(GenerativeModel):
+    """Learns one image by LPIPS."""
+
+    Params = Strict
+
+    def __init__(self) -> None:
+        super().__init__(None, DATA)
+        self.image = nn.Parameter(torch.full((1, 1, 33, 33), 0.5))
+        self.lpips = LPIPS("alexnet")
+
+    def forward(self, noise: Tensor) -> Tensor:
+        return self.image.clamp(0, 1).expand(len(noise), -1, -1, -1)
+
+    def published(self) -> LPIPS:
+        return self.lpips
+
+    def loss(self, batch: Any) -> Loss:
+        return Loss({"perceptual": perceptual(batch["image"], self(batch["image"]), self.lpips)})
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("net", self, self.loss),)
+
+    def graphs(self) -> tuple[Graph, ...]:
+        image = TensorSpec(("batch", 1, 33, 33), "image")
+        return (Graph("generate", self, {"noise": TensorSpec(("batch", 1), "normal")}, {"image": image}),)
 
 
 class Generator(nn.Module):
