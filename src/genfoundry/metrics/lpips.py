@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-BLOCK_PIXELS = 2**20  # of images at a time: VGG16's activations take about 0.5 kB for each pixel
+BLOCK_PIXELS = 2**16  # of images at a time: VGG16 takes 2 kB for each, and is faster on blocks that fit a cache
 
 
 class LpipsDistance:
