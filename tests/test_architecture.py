@@ -73,7 +73,8 @@ def test_no_line_asks_for_a_family_by_name(path):
         (r"optimizer\.step\(", "training/loop.py"),
         (r"torch\.autocast\(", "training/runtime.py"),
         (r"^\s*(from|import) mlflow", "tracking.py"),
-        (r"\btorch\.load\(|\bpickle\b", None),
+        (r"\btorch\.load\(", None),
+        (r"^\s*(from|import) .*\bpickle\b|\bpickle\.", "data/unpickle.py"),
         (r"log_var\.exp\(\) - 1", "losses.py"),
     ],
 )

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from genfoundry.contract import DataSpec, Learner
+from genfoundry.contract import DataSpec, GenerativeModel, Learner
 from genfoundry.data.supply import offered, seen
 from genfoundry.judge.model import Judge
 from genfoundry.models import build
-from genfoundry.params import PARAMS, Dataset, Params, ParamsError, Run, Training, load
+from genfoundry.params import NO_WEIGHTS, PARAMS, Dataset, Extractor, Params, ParamsError, Run, Training, load
 
 HINTS = "`labels` gives labelled, `degradations` gives degraded and mask, the data set the rest"
 
@@ -48,7 +48,7 @@ def check_judge(name: str, dataset: Dataset) -> None:
     Raises:
         ParamsError: with the dotted path.
     """
-    if dataset.judge is None:
+    if isinstance(dataset.judge, Extractor):
         return
     with torch.device("meta"):
         judge = Judge(dataset.judge.channels, dataset.judge.features, DataSpec(dataset.shape, dataset.classes))
@@ -64,10 +64,23 @@ def check_run(name: str, run: Run, dataset: Dataset) -> None:
     with torch.device("meta"):
         spec = seen(DataSpec(dataset.shape, dataset.classes), run.data)
         model = build(run.family, run.model, spec, f"runs.{name}.model")
+    check_weights(f"runs.{name}.weights", run, model)
     check_optimizers(f"runs.{name}.training", run.family, model, run.training)
     lacking = sorted(model.needs - offered(dataset, run.data))
     if lacking:
         raise ParamsError(f"runs.{name}.data: {run.family} needs {', '.join(lacking)} in its batches; {HINTS}")
+
+
+def check_weights(path: str, run: Run, model: GenerativeModel) -> None:
+    """Weights are named where the model has a use for them, and nowhere else.
+
+    Raises:
+        ParamsError: they are missing or have no use.
+    """
+    if model.published() is not None and run.weights == NO_WEIGHTS:
+        raise ParamsError(f"{path}: {run.family} needs published weights here, and there are none")
+    if model.published() is None and run.weights != NO_WEIGHTS:
+        raise ParamsError(f"{path}: {run.family} has no use for {run.weights!r} here; say {NO_WEIGHTS}")
 
 
 def check_optimizers(path: str, who: str, model: Learner, training: Training) -> None:

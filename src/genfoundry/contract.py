@@ -8,14 +8,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
 from genfoundry.params import Strict
 from genfoundry.spec import VOCABULARY, DataSpec, TensorSpec
 
-__all__ = ["Batch", "DataSpec", "GenerativeModel", "Graph", "Learner", "Loss", "Phase", "Scan", "TensorSpec"]
+__all__ = [
+    "Batch",
+    "DataSpec",
+    "GenerativeModel",
+    "Graph",
+    "Learner",
+    "Loss",
+    "Phase",
+    "Published",
+    "Scan",
+    "TensorSpec",
+]
 
 #: Images (N, C, H, W) float32 in [0, 1], labels (N,) int64; the keys are what `data/supply.py` gives a run.
 Batch = Mapping[str, Tensor]
@@ -102,6 +113,13 @@ class Learner(nn.Module, ABC):
         """The functions that ship, built from this module's own parts."""
 
 
+class Published(Protocol):
+    """A network that takes published weights; `networks/` has them."""
+
+    def load_published(self, tensors: Mapping[str, Tensor]) -> None:
+        """In place, by their published names. Raises DataError where they are of another network."""
+
+
 class GenerativeModel(Learner):
     """A model family. The one subclass in `models/<family>.py` is found by that file's name."""
 
@@ -111,3 +129,7 @@ class GenerativeModel(Learner):
     @abstractmethod
     def __init__(self, params: Any, data: DataSpec) -> None:
         super().__init__()
+
+    def published(self) -> Published | None:
+        """The part, if any, that gets the weights which the run names, before training; the losses alone use it."""
+        return None

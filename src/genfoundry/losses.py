@@ -29,6 +29,11 @@ def gaussian_nll(x: Tensor, x_hat: Tensor, sigma: float) -> Tensor:
     return squared_error(x, x_hat) / (2.0 * sigma**2) + log_normaliser
 
 
+def perceptual(x: Tensor, x_hat: Tensor, network: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """A network's distances (N,) between images (N, C, H, W) → scalar; equation 1 of Zhang 2018 with its LPIPS."""
+    return network(x, x_hat).mean()
+
+
 def kl_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
     """KL(N(mean, exp(log_var)) ‖ N(0, 1)) in nats, (N, latent_dim) twice → (N,); Kingma 2014, appendix B."""
     return 0.5 * (mean.square() + log_var.exp() - 1.0 - log_var).sum(dim=1)

@@ -16,9 +16,11 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     PositiveFloat,
     PositiveInt,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -28,6 +30,7 @@ from pydantic import (
 from genfoundry.spec import IMAGE_KEYS
 
 PARAMS = Path("params.yaml")
+NO_WEIGHTS = "none"  # what needs no published weights depends on the file weights/none
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -102,9 +105,10 @@ class Source(Strict):
     It gives arrays, unless `files` or `table` says which images to take from it, or it is a folder.
     """
 
-    kind: Literal["torchvision", "npm", "pip", "debian", "folder", "parts"]
+    kind: Literal["torchvision", "npm", "pip", "sdist", "debian", "folder", "parts"]
     package: str = ""
     version: str = ""
+    sha256: Sha256 | None = None  # of an sdist's archive
     path: str = ""  # of a folder: absolute, from ~, or relative to the repository
     parts: tuple[Source, ...] = ()  # sources that are one data set together
     files: str = ""  # `*` within a name, `**` across folders; `{group}` and `{split}` stand for one folder each
@@ -126,8 +130,10 @@ class Source(Strict):
         given = [key for key in ("package", "path", "parts") if getattr(self, key)]
         if given != [wanted]:
             raise ValueError(f"a source of kind {self.kind} has {wanted} alone, not: {', '.join(given) or 'none'}")
-        if self.kind in ("npm", "pip") and not self.version:
+        if self.kind in ("npm", "pip", "sdist") and not self.version:
             raise ValueError("a package of this kind needs its version")
+        if self.kind == "sdist" and not self.sha256:
+            raise ValueError("an sdist needs its sha256, because pip runs the setup.py inside")
         if not all(part.gives_images for part in self.parts):
             raise ValueError("each part is a folder, or has files or a table that says which are its images")
         if self.files and self.table:
@@ -150,13 +156,41 @@ class Source(Strict):
         return self.kind == "folder" or (bool(self.parts) and all(part.is_local for part in self.parts))
 
 
-class Judge(Strict):
-    """The classifier that gives a data set's features and labels."""
+class Weights(Strict):
+    """Published weights of a network: where they come from and what their file must hash to."""
 
+    sources: tuple[Source, ...] = Field(min_length=1)
+    sha256: Sha256
+    licence: str
+
+    @field_validator("sources")
+    @classmethod
+    def _one_file(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        if any(source.parts for source in sources):
+            raise ValueError("weights are one file, which no parts make up")
+        return sources
+
+
+class Judge(Strict):
+    """A classifier, trained on the data set itself, that gives its features and labels."""
+
+    extractor: Literal["none"]  # no default, because DVC wants to see the key
     channels: PositiveInt
     features: PositiveInt
     accuracy: Fraction  # on the test split; a judge below it is not fit to measure with
     training: Training
+
+
+class Extractor(Strict):
+    """A published network that gives features where there are no labels to train a judge with."""
+
+    extractor: Literal["efficientnet_lite0"]  # an entry of `weights`, and of `judge/extractor.py`
+    size: Annotated[int, Field(ge=32)]  # pixels of a side, to which images are resized
+
+
+def _kind(judge: Any) -> str:
+    extractor = judge.get("extractor") if isinstance(judge, Mapping) else getattr(judge, "extractor", None)
+    return "[trained]" if extractor in (None, NO_WEIGHTS) else "[published]"
 
 
 class Dataset(Strict):
@@ -174,7 +208,9 @@ class Dataset(Strict):
     duplicates: Literal["keep", "drop"] = "keep"  # of one image, in files; both ways on one side of the split
     licence: str
     limit: PositiveInt | None = None  # images kept of each split
-    judge: Judge | None  # no default, because DVC wants to see the key
+    judge: Annotated[
+        Annotated[Judge, Tag("[trained]")] | Annotated[Extractor, Tag("[published]")], Discriminator(_kind)
+    ]
 
     @field_validator("sources")
     @classmethod
@@ -220,6 +256,13 @@ class Dataset(Strict):
             raise ValueError("arrays come with labels, whose names these are")
         return classes
 
+    @field_validator("judge")
+    @classmethod
+    def _learns_from_labels(cls, judge: Judge | Extractor, info: ValidationInfo) -> Judge | Extractor:
+        if isinstance(judge, Judge) and info.data.get("classes") == ():
+            raise ValueError("without classes there is nothing to train on: name a published extractor")
+        return judge
+
     @field_validator("halves")
     @classmethod
     def _of_domains(cls, halves: bool, info: ValidationInfo) -> bool:
@@ -262,6 +305,7 @@ class Run(Strict):
     """One trained model: a family, its data, its own parameters, how it is trained and what it has to beat."""
 
     family: Name
+    weights: Name  # an entry of `weights` for its losses, or none; no default, because DVC wants to see the key
     data: Data
     model: dict[str, Any]
     training: Training
@@ -329,6 +373,7 @@ class Params(Strict):
     """The whole of params.yaml."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)]
+    weights: dict[Name, Weights]
     datasets: dict[Name, Dataset] = Field(min_length=1)
     runs: dict[Name, Run] = Field(min_length=1)
     evaluation: Evaluation
@@ -384,17 +429,28 @@ def write(tree: Mapping[str, Any], file: Path) -> None:
 def load(file: Path = PARAMS) -> Params:
     """All of params.yaml but the families' own `model` sections, which `model_params` checks."""
     params = validate(Params, read(file))
-    unknown = [line for name in params.runs for line in _unknown(params, name)]
+    unknown = list(_unknown(params))
     if unknown:
         raise ParamsError("\n".join(unknown))
     return params
 
 
-def _unknown(params: Params, name: str) -> Iterator[str]:
+def _unknown(params: Params) -> Iterator[str]:
+    """A line for each name that stands for nothing."""
+    for name, dataset in params.datasets.items():
+        if dataset.judge.extractor not in (NO_WEIGHTS, *params.weights):
+            yield f"datasets.{name}.judge.extractor: there is no weights.{dataset.judge.extractor}"
+    for name in params.runs:
+        yield from _unknown_in_run(params, name)
+
+
+def _unknown_in_run(params: Params, name: str) -> Iterator[str]:
     """A line for each name in a run that stands for nothing."""
     run = params.runs[name]
     dataset = params.datasets.get(run.data.dataset)
     known = dataset.classes if dataset else run.data.classes or ()
+    if run.weights not in (NO_WEIGHTS, *params.weights):
+        yield f"runs.{name}.weights: there is no weights.{run.weights}"
     if dataset is None:
         yield f"runs.{name}.data.dataset: {run.data.dataset!r} is not one of {', '.join(params.datasets)}"
     for label in run.data.classes or ():
@@ -408,6 +464,11 @@ def load_run(name: str, file: Path = PARAMS) -> tuple[Params, Run]:
     """The whole of params.yaml and the run called `name`."""
     params = load(file)
     return params, _entry("runs", params.runs, name)
+
+
+def load_weights(name: str, file: Path = PARAMS) -> Weights:
+    """The weights called `name`."""
+    return _entry("weights", load(file).weights, name)
 
 
 def load_dataset(name: str, file: Path = PARAMS) -> tuple[Params, Dataset]:
@@ -438,22 +499,30 @@ def _lines(schema: type[BaseModel], error: ValidationError, path: str) -> Iterat
         below = [other for other in found if other is not item and other["loc"][: len(item["loc"])] == item["loc"]]
         if item["type"] == "too_short" and below:
             continue  # only because of what is wrong inside
-        where = [str(part) for part in item["loc"] if part != "[key]"]
+        where = [part for part in map(str, item["loc"]) if not part.startswith("[")]  # pydantic's words for where
         dotted = ".".join(filter(None, [path, *where]))
         if item["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(where[-1], _keys(schema, where[:-1]), n=1)
+            known = [key for key in _keys(schema, where[:-1]) if key != where[-1]]  # a key of the other choice
+            near = difflib.get_close_matches(where[-1], known, n=1)
             yield f"{dotted}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
         else:
             got = "" if item["type"] == "missing" else f" (got {item['input']!r})"
             yield f"{dotted}: {item['msg'].removeprefix('Value error, ')}{got if len(got) < 80 else ''}"
 
 
-def _keys(schema: Any, where: list[str]) -> list[str]:
-    """Names of the fields at `where` below `schema`; mappings and options are looked through."""
+def _keys(schema: type[BaseModel], where: list[str]) -> list[str]:
+    """Names of the fields at `where` below `schema`; mappings, choices and options are looked through."""
+    found = [schema]
     for part in where:
-        fields = getattr(schema, "model_fields", {})
-        annotation = fields[part].annotation if part in fields else schema
-        while not hasattr(annotation, "model_fields") and get_args(annotation):
-            annotation = next((a for a in get_args(annotation)[::-1] if a not in (type(None), ...)), None)
-        schema = annotation
-    return list(getattr(schema, "model_fields", {}))
+        fields = [s.model_fields[part].annotation if part in s.model_fields else s for s in found]
+        found = [model for annotation in fields for model in _models(annotation)]
+    return [key for model in found for key in model.model_fields]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The schemas that a type is made of."""
+    if hasattr(annotation, "model_fields"):
+        yield annotation
+    else:
+        for part in get_args(annotation):
+            yield from _models(part)

@@ -163,6 +163,7 @@ def test_a_new_family_needs_a_file_and_an_entry(workspace):
     workspace.append("src/genfoundry/models/linear.py", NEW_FAMILY)
     entry = {
         "family": "linear",
+        "weights": "none",
         "data": {"dataset": "mnist"},
         "model": {"latent_dim": 8},
         "training": {"steps": 40, "batch_size": 64, "log_every": 20, "sample_every": 20, "checkpoint_every": 20},

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
-from genfoundry.check import check_all
-from genfoundry.params import ParamsError
+from genfoundry.check import check_all, check_weights
+from genfoundry.params import ParamsError, load
+from tests.unit import tiny
 
 TINY = "runs__tiny"
 
@@ -35,6 +37,10 @@ def test_a_valid_file_passes(params_file: Callable[..., Path]) -> None:
             {f"{TINY}__training__optimizers": {"generator": {"lr": 1e-3}}},
             "runs.tiny.training.optimizers: vae needs exactly ['vae'], there are ['generator']",
         ),
+        (
+            {f"{TINY}__weights": "efficientnet_lite0"},
+            "runs.tiny.weights: vae has no use for 'efficientnet_lite0' here; say none",
+        ),
     ],
 )
 def test_a_family_s_own_demand_is_one_line_with_its_path(
@@ -46,9 +52,16 @@ def test_a_family_s_own_demand_is_one_line_with_its_path(
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_each_wrong_run_has_its_line(params_file: Callable[..., Path]) -> None:
-    from tests.unit import tiny
+def test_a_model_whose_losses_use_a_published_network_needs_its_weights(params_file: Callable[..., Path]) -> None:
+    run = load(params_file()).runs["tiny"]
+    with torch.device("meta"):
+        model = tiny.Perceptual()
+    with pytest.raises(ParamsError, match=r"^runs\.tiny\.weights: vae needs published weights here"):
+        check_weights("runs.tiny.weights", run, model)
+    check_weights("runs.tiny.weights", run.model_copy(update={"weights": "lpips_alexnet"}), model)
 
+
+def test_each_wrong_run_has_its_line(params_file: Callable[..., Path]) -> None:
     wrong = {**tiny.params_tree()["runs"]["tiny"], "family": "nothing", "evaluation": {"rival": "one"}}
     with pytest.raises(ParamsError) as error:
         check_all(params_file(runs={"one": wrong, "two": wrong}))

@@ -9,7 +9,9 @@ import pytest
 from genfoundry.params import (
     Dataset,
     Evaluation,
+    Extractor,
     Gate,
+    Judge,
     Optimizer,
     ParamsError,
     Training,
@@ -17,6 +19,7 @@ from genfoundry.params import (
     load,
     load_dataset,
     load_run,
+    load_weights,
     read,
     validate,
 )
@@ -24,6 +27,7 @@ from tests.unit import tiny
 
 DOTS = "datasets__dots"
 TINY = "runs__tiny"
+OWN = {"kind": "folder", "path": "own"}
 
 
 def test_valid_file_gives_typed_params(params_file: Callable[..., Path]) -> None:
@@ -84,6 +88,35 @@ def test_valid_file_gives_typed_params(params_file: Callable[..., Path]) -> None
             {f"{DOTS}__sources": [{"kind": "pip", "package": "x"}]},
             "datasets.dots.sources.0: a package of this kind",
         ),
+        (
+            {f"{DOTS}__sources": [{"kind": "sdist", "package": "x", "version": "1"}]},
+            "datasets.dots.sources.0: an sdist needs its sha256",
+        ),
+        ({f"{DOTS}__judge__extractor": None}, "datasets.dots.judge.extractor: Field required"),
+        ({f"{DOTS}__judge__chanels": 3}, "datasets.dots.judge.chanels: unknown key; did you mean 'channels'?"),
+        (
+            {f"{DOTS}__judge": {"extractor": "inception", "size": 96}},
+            "datasets.dots.judge.extractor: Input should be 'efficientnet_lite0'",
+        ),
+        ({f"{DOTS}__judge": {"extractor": "efficientnet_lite0"}}, "datasets.dots.judge.size: Field required"),
+        (
+            {f"{DOTS}__judge": {**tiny.EFFNET, "sise": 9}},
+            "datasets.dots.judge.sise: unknown key; did you mean 'size'?",
+        ),
+        ({f"{DOTS}__judge": {**tiny.EFFNET, "channels": 9}}, "datasets.dots.judge.channels: unknown key"),
+        (
+            {f"{DOTS}__judge": tiny.EFFNET, "weights": {}},
+            "datasets.dots.judge.extractor: there is no weights.efficientnet_lite0",
+        ),
+        ({"weights": None}, "weights: Field required"),
+        ({f"{TINY}__weights": None}, "runs.tiny.weights: Field required"),
+        ({f"{TINY}__weights": "vgg"}, "runs.tiny.weights: there is no weights.vgg"),
+        (
+            {"weights__efficientnet_lite0__sources": [{"kind": "parts", "parts": [OWN]}]},
+            "weights.efficientnet_lite0.sources: weights are one file",
+        ),
+        ({"weights__efficientnet_lite0__sha256": "beef"}, "weights.efficientnet_lite0.sha256: "),
+        ({"weights__efficientnet_lite0__licence": None}, "weights.efficientnet_lite0.licence: "),
         ({f"{DOTS}__sha256__train_images": "beef"}, "datasets.dots.sha256.train_images: "),
         ({f"{DOTS}__sha256__tree": "0" * 64}, "datasets.dots.sha256: tree is not what these sources give"),
         (
@@ -128,11 +161,19 @@ def test_several_mistakes_are_as_many_lines(params_file: Callable[..., Path]) ->
     }
 
 
-@pytest.mark.parametrize(("load_entry", "section"), [(load_run, "runs"), (load_dataset, "datasets")])
+def test_a_judge_is_trained_or_published(params_file: Callable[..., Path]) -> None:
+    assert isinstance(load(params_file()).datasets["dots"].judge, Judge)
+    published = load(params_file(**{f"{DOTS}__judge": tiny.EFFNET})).datasets["dots"].judge
+    assert published == Extractor(extractor="efficientnet_lite0", size=64)
+
+
+@pytest.mark.parametrize(
+    ("load_entry", "section"), [(load_run, "runs"), (load_dataset, "datasets"), (load_weights, "weights")]
+)
 def test_unknown_entry_is_named_with_those_there_are(
     params_file: Callable[..., Path], load_entry: Callable, section: str
 ) -> None:
-    with pytest.raises(ParamsError, match=rf"^{section}\.nobody: not in params.yaml, which has (tiny|dots)$"):
+    with pytest.raises(ParamsError, match=rf"^{section}\.nobody: not in params.yaml, which has [a-z0-9_]+$"):
         load_entry("nobody", params_file())
 
 
@@ -194,9 +235,8 @@ def test_params_are_frozen_and_lists_become_tuples() -> None:
         optimizer.lr = 2.0  # type: ignore[misc]
 
 
-OWN = {"kind": "folder", "path": "own"}
 PACKAGE = {"kind": "pip", "package": "x", "version": "1"}
-PHOTOS = {"sources": [OWN], "sha256": {}, "shape": [3, 8, 8], "licence": "mine", "judge": None}
+PHOTOS = {"sources": [OWN], "sha256": {}, "shape": [3, 8, 8], "licence": "mine", "judge": tiny.EFFNET}
 
 
 def photos(**changes: Any) -> Dataset:
@@ -220,6 +260,11 @@ def test_a_folder_of_images_needs_little() -> None:
         ({"sha256": {"train_images": "0" * 64}}, "d.sha256: tree missing"),
         ({"sources": [{**PACKAGE, "files": "*.png"}]}, "d.sha256: tree missing"),
         ({"sources": [{"kind": "parts", "parts": [OWN, {**PACKAGE, "files": "*"}]}]}, "d.sha256: tree missing"),
+        (
+            {"judge": tiny.params_tree()["datasets"]["dots"]["judge"]},
+            "d.judge: without classes there is nothing to train on",
+        ),
+        ({"judge": None}, "d.judge: "),
         ({"layout": "pairs", "halves": True}, "d.halves: is for domains"),
         ({"sources": [OWN, PACKAGE]}, "d.sources: some give arrays, some images"),
         (

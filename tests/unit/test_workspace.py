@@ -70,7 +70,7 @@ stages:
 def with_folder(workspace: Path) -> Params:
     """A working folder with DVC, a folder of images, and nothing but the stage that fetches it."""
     entry = {"sources": [{"kind": "folder", "path": "own"}], "sha256": {}, "shape": [3, 8, 8], "licence": "mine"}
-    tree = tiny.params_tree(datasets={"own": {**entry, "judge": None}}, runs__tiny__data__dataset="own")
+    tree = tiny.params_tree(datasets={"own": {**entry, "judge": tiny.EFFNET}}, runs__tiny__data__dataset="own")
     write_params(workspace, tree)
     write_pictures(workspace / "own", ["a.png", "b.png"])
     (workspace / "dvc.yaml").write_text(FETCH)

@@ -12,12 +12,16 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from genfoundry.contract import DataSpec, Graph, Learner, Loss, Phase, TensorSpec
-from genfoundry.params import Evaluation, Gate, Part, Training
+from genfoundry.contract import DataSpec, GenerativeModel, Graph, Learner, Loss, Phase, TensorSpec
+from genfoundry.losses import perceptual
+from genfoundry.networks.efficientnet_lite import EfficientNetLite0
+from genfoundry.networks.lpips import LPIPS
+from genfoundry.params import Evaluation, Gate, Part, Strict, Training
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 SHAPE = (1, 8, 8)
 DATA = DataSpec(SHAPE, ("zero", "one"))
+EFFNET = {"extractor": "efficientnet_lite0", "size": 64}  # a judge that needs no labels
 VAE = {"latent_dim": 3, "channels": 2, "features": 8, "likelihood": "bernoulli"}
 GATE = Gate(batches=(1, 2, 5), seeds=2, max_abs=1e-4, mean_abs=1e-5, flips=1e-3, min_spread=1e-3)
 ABOUT = {
@@ -35,6 +39,13 @@ ABOUT = {
 _TRAINING = {"steps": 4, "batch_size": 4, "log_every": 2, "sample_every": 2, "checkpoint_every": 2}
 _PARAMS: dict[str, Any] = {
     "seed": 0,
+    "weights": {
+        "efficientnet_lite0": {
+            "sources": [{"kind": "pip", "package": "net", "version": "1.0.0"}],
+            "sha256": "0" * 64,
+            "licence": "CC0",
+        }
+    },
     "datasets": {
         "dots": {
             "sources": [{"kind": "npm", "package": "dots", "version": "1.0.0"}],
@@ -44,6 +55,7 @@ _PARAMS: dict[str, Any] = {
             "licence": "CC0",
             "limit": None,
             "judge": {
+                "extractor": "none",
                 "channels": 2,
                 "features": 4,
                 "accuracy": 0.5,
@@ -54,6 +66,7 @@ _PARAMS: dict[str, Any] = {
     "runs": {
         "tiny": {
             "family": "vae",
+            "weights": "none",
             "data": {"dataset": "dots"},
             "model": VAE,
             "training": {**_TRAINING, "optimizers": {"vae": {"lr": 1e-3}}},
@@ -123,6 +136,33 @@ class Net(Learner):
         return (Graph("encode", network, {"image": DATA.image}, {"latent": TensorSpec(("batch", 1), "value")}),)
 
 
+class Perceptual(GenerativeModel):
+    """Learns one image by LPIPS."""
+
+    Params = Strict
+
+    def __init__(self) -> None:
+        super().__init__(None, DATA)
+        self.image = nn.Parameter(torch.full((1, 1, 33, 33), 0.5))
+        self.lpips = LPIPS("alexnet")
+
+    def forward(self, noise: Tensor) -> Tensor:
+        return self.image.clamp(0, 1).expand(len(noise), -1, -1, -1)
+
+    def published(self) -> LPIPS:
+        return self.lpips
+
+    def loss(self, batch: Any) -> Loss:
+        return Loss({"perceptual": perceptual(batch["image"], self(batch["image"]), self.lpips)})
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("net", self, self.loss),)
+
+    def graphs(self) -> tuple[Graph, ...]:
+        image = TensorSpec(("batch", 1, 33, 33), "image")
+        return (Graph("generate", self, {"noise": TensorSpec(("batch", 1), "normal")}, {"image": image}),)
+
+
 class Generator(nn.Module):
     """Noise (N, 4) → image (N, 1, 8, 8), through whatever `last` does."""
 
@@ -159,3 +199,39 @@ def python(*arguments: str, cwd: Path, check: bool = True, **options: Any) -> su
 def environment(**changes: str) -> dict[str, str]:
     """For a subprocess that sees the package."""
     return {**os.environ, "PYTHONPATH": str(SOURCE), **changes}
+
+
+def effnet() -> EfficientNetLite0:
+    """Random weights, and BatchNorm statistics of noise, without which the features would vanish."""
+    torch.manual_seed(0)
+    network = EfficientNetLite0()
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.momentum = 1.0
+    network(torch.randn(16, 3, 32, 32))
+    return network.eval()
+
+
+def effnet_tensors(network: EfficientNetLite0) -> dict[str, Tensor]:
+    """A network's weights by the names under which they were published, with a classifier."""
+    parts = {"stem.0": "_conv_stem", "stem.1": "_bn0", "head.0": "_conv_head", "head.1": "_bn1"}
+    parts |= {"expand.0": "_expand_conv", "expand.1": "_bn0", "depthwise.0": "_depthwise_conv"}
+    parts |= {"depthwise.1": "_bn1", "project.0": "_project_conv", "project.1": "_bn2"}
+    tensors = {"_fc.weight": torch.zeros(1000, 1280), "_fc.bias": torch.zeros(1000)}
+    for name, tensor in network.state_dict().items():
+        *place, part, index, leaf = name.split(".")
+        prefix = f"_blocks.{place[1]}." if place else ""
+        tensors[f"{prefix}{parts[f'{part}.{index}']}.{leaf}"] = tensor.clone()
+    return tensors
+
+
+def lpips_tensors(network: LPIPS) -> dict[str, Tensor]:
+    """A network's weights as they were published: by other names, kernels as (height, width, in, out)."""
+    trunk = {"vgg16": "VGG16_0", "alexnet": "AlexNet_0"}[network.trunk]
+    tensors = {}
+    for i, convolution in enumerate(network.convolutions):
+        tensors[f"{trunk}.Conv_{i}.kernel"] = convolution.weight.permute(2, 3, 1, 0).contiguous().clone()
+        tensors[f"{trunk}.Conv_{i}.bias"] = convolution.bias.clone()
+    for i, head in enumerate(network.heads):
+        tensors[f"NetLinLayer_{i}.Conv_0.kernel"] = head.reshape(1, 1, -1, 1).clone()
+    return tensors

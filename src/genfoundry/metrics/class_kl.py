@@ -10,11 +10,10 @@ from genfoundry.params import Evaluation
 
 def class_kl(evidence: Sampled, _: Evaluation) -> float:
     """KL(samples' class histogram ‖ real images' class histogram) in nats, both as the judge sees them."""
-    p = np.bincount(evidence.labels, minlength=evidence.classes) / len(evidence.labels)
-    q = np.bincount(evidence.real_labels, minlength=evidence.classes) / len(evidence.real_labels)
+    p, q = evidence.class_shares()
     seen = p > 0
     with np.errstate(divide="ignore"):
         return float((p[seen] * np.log(p[seen] / q[seen])).sum())
 
 
-METRIC = Metric("class_kl", "lower", class_kl, "KL of the judge's class histograms, nats")
+METRIC = Metric("class_kl", "lower", class_kl, "KL of the judge's class histograms, nats", needs_labels=True)

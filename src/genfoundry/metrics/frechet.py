@@ -38,5 +38,7 @@ METRIC = Metric(
     "fid_judge",
     "lower",
     fid_judge,
-    "Fréchet distance on the judge's features, float64",
+    "Fréchet distance on the extractor's features, float64",
+    needs_many=True,
+    distance="fd",
 )

@@ -35,4 +35,10 @@ def _subset(features: np.ndarray, size: int, rng: np.random.Generator) -> np.nda
     return features[rng.choice(len(features), size, replace=False)]
 
 
-METRIC = Metric("kid_judge", "lower", kid_judge, "unbiased MMD², cubic kernel, judge's features, subset mean")
+METRIC = Metric(
+    "kid_judge",
+    "lower",
+    kid_judge,
+    "unbiased MMD², cubic kernel, extractor's features, subset mean",
+    distance="kd",
+)

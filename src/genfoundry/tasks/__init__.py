@@ -75,7 +75,7 @@ class Task:
 
     name: str
     graphs: tuple[str, ...]  # all are needed; the first is the one that is measured
-    metrics: tuple[Metric, ...]  # the first ranks the runs of a board
+    metrics: tuple[Metric, ...]  # those that suit the evidence count; the first that may, ranks a board's runs
     find: Callable[[Setting], Finding]
     prefix: str = ""  # of the metrics' names, where another task has them too
     wanted: Callable[[Setting], bool] = lambda setting: True

@@ -24,9 +24,9 @@ def find(setting: Setting) -> Finding:
     rows = max(1, setting.config.pictures // len(classes))
     caption = f"A column for each class: {', '.join(classes)}"
     return Finding(
-        {role: Classified(asked, setting.reference.see(batch).labels) for role, batch in found.items()},
+        {role: Classified(asked, setting.reference.classify(batch)) for role, batch in found.items()},
         f"a Gaussian on PCA with {width} components for each class",
-        {"n": count, "extractor": "judge", "sha256": setting.reference.sha256},
+        {"n": count, **setting.reference.protocol},
         {"control": Picture(images[: rows * len(classes)], caption, columns=len(classes))},
     )
 
@@ -41,9 +41,10 @@ def class_gaussians(setting: Setting, asked: np.ndarray, components: int) -> np.
     return images
 
 
-def takes_label(setting: Setting) -> bool:
-    """Whether a class can be asked for."""
-    return any(spec.kind == "label" for spec in setting.artifact.graph("generate").inputs.values())
+def can_be_asked(setting: Setting) -> bool:
+    """Whether the graph takes a class, and the judge would know it."""
+    inputs = setting.artifact.graph("generate").inputs
+    return setting.reference.knows_classes and any(spec.kind == "label" for spec in inputs.values())
 
 
-TASK = Task("control", ("generate",), (accuracy.METRIC,), find, prefix="control_", wanted=takes_label)
+TASK = Task("control", ("generate",), (accuracy.METRIC,), find, prefix="control_", wanted=can_be_asked)

@@ -20,13 +20,13 @@ def find(setting: Setting) -> Finding:
     return Finding(
         {**roles, "floor": reference.floor(count)},
         name,
-        {"n": count, "n_real": len(reference.test_features), "extractor": "judge", "sha256": reference.sha256},
+        {"n": count, "n_real": len(reference.test_features), **reference.protocol},
         {
             "generate": Picture(images["value"][:shown], "Samples from the shipped file, none chosen"),
             "real": Picture(np.asarray(setting.prepared.split("test").images[:shown]), "Held-out real images"),
             "baseline": Picture(images["baseline"][:shown], f"The baseline: {name}"),
         },
-        {"classes": histogram(roles["value"], setting.prepared.spec.classes)},
+        {"classes": histogram(roles["value"], setting.prepared.spec.classes)} if reference.knows_classes else {},
     )
 
 
@@ -42,10 +42,8 @@ def other_samples(setting: Setting, count: int) -> tuple[np.ndarray, str]:
 
 def histogram(evidence: Sampled, classes: tuple[str, ...]) -> Table:
     """Shares of each class among the samples and the real images, as the judge sees them."""
-    shares = [
-        [(labels == k).mean() for labels in (evidence.labels, evidence.real_labels)] for k in range(len(classes))
-    ]
-    rows = [[label, *(f"{share:.5f}" for share in pair)] for label, pair in zip(classes, shares, strict=True)]
+    shares = zip(classes, *evidence.class_shares(), strict=True)
+    rows = [[label, *(f"{share:.5f}" for share in pair)] for label, *pair in shares]
     return Table(("class", "samples", "real"), rows)
 
 

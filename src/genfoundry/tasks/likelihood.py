@@ -19,7 +19,8 @@ def find(graph_name: str, setting: Setting) -> Finding:
     graph, images = setting.artifact.graph(graph_name), held_out(setting, setting.config.samples)
     rng = np.random.default_rng(setting.seed)
     drawn = {name: spec.draw(rng, batch=len(images)) for name, spec in graph.inputs.items()}
-    given = {"image": from_bytes(images), "label": setting.prepared.split("test").labels[: len(images)]}
+    rows = {key: array[: len(images)] for key, array in setting.prepared.split("test").arrays.items()}
+    given = {**rows, "image": from_bytes(images)}
     answers = {"value": graph.run({**drawn, **{name: given[name] for name in given if name in drawn}})}
     answers["baseline"], name = without_structure(setting, images)
     dims = setting.prepared.spec.dims

@@ -67,15 +67,18 @@ def score(
     """The numbers and the words: two trees with the same keys."""
     scores, protocol = {}, {}
     for task, finding in findings.items():
-        for metric in task.metrics:
-            key = f"{task.prefix}{metric.name}"
+        value = finding.roles["value"]
+        metrics = [metric for metric in task.metrics if metric.fits(value)]
+        leader = next(metric for metric in metrics if metric.leads(value))
+        for metric in metrics:
+            key = f"{task.prefix}{metric.called(value)}"
             scores[key] = {role: metric.compute(evidence, config) for role, evidence in finding.roles.items()}
             protocol[key] = {
                 "better": metric.better,
                 "task": task.name,
                 "graph": task.graphs[0],
                 "file_sha256": sha256_file(artifact.graph(task.graphs[0]).path),
-                "leads": metric is task.metrics[0],
+                "leads": metric is leader,
                 "definition": metric.definition,
                 "baseline": finding.baseline,
                 "resize": None,

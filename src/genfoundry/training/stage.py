@@ -12,13 +12,15 @@ import psutil
 import torch
 
 from genfoundry.closure import family_sources
-from genfoundry.contract import Learner
+from genfoundry.contract import GenerativeModel, Learner
+from genfoundry.data import DataError
 from genfoundry.data.batches import Prepared
+from genfoundry.data.pretrained import read_weights
 from genfoundry.data.supply import seen, supply
 from genfoundry.files import folder_atomic, sha256, write_atomic, write_json
 from genfoundry.journal import SYSTEM, Journal, forget_others, history_csv, home, recording
 from genfoundry.models import build
-from genfoundry.params import Params, Run, flatten, load_run
+from genfoundry.params import NO_WEIGHTS, Params, ParamsError, Run, flatten, load_run
 from genfoundry.training.guard import exclusive
 from genfoundry.training.loop import train
 from genfoundry.training.preview import Preview
@@ -32,6 +34,7 @@ def record(params: Params, run: Run, prepared: Prepared) -> dict[str, Any]:
         "seed": params.seed,
         **run.trained_on,
         "fingerprint": prepared.about["fingerprint"],
+        "published": params.weights[run.weights].sha256 if run.weights != NO_WEIGHTS else None,
         "sources": family_sources(run.family),
     }
     return {**inputs, "identity": sha256(repr(sorted(flatten(inputs))).encode())}
@@ -96,8 +99,10 @@ def fit(name: str, params: Params, run: Run, prepared: Prepared, folder: Path, j
     """Fresh weights or an earlier try's, through the loop; what ships."""
     runtime = Runtime.best(run.training.precision)
     torch.manual_seed(params.seed)  # the weights' start
+    model = build(run.family, run.model, seen(prepared.spec, run.data), f"runs.{name}.model")
+    give_weights(model, run.weights, f"runs.{name}.weights")
     return train(
-        build(run.family, run.model, seen(prepared.spec, run.data), f"runs.{name}.model"),
+        model,
         supply(prepared.split("train"), prepared.spec, run.data, run.training.batch_size, params.seed),
         run.training,
         runtime,
@@ -112,6 +117,20 @@ def held_out(prepared: Prepared, run: Run, seed: int) -> Mapping[str, np.ndarray
     """Images for pictures, seen as the run sees its own, but of all classes."""
     test, data = prepared.split("test"), run.data.model_copy(update={"classes": None, "labels": None})
     return supply(test, prepared.spec, data, min(run.training.pictures, len(test)), seed).at(0)
+
+
+def give_weights(model: GenerativeModel, weights: str, path: str) -> None:
+    """Published weights for the part of the model, if any, that its losses use as it is.
+
+    Raises:
+        ParamsError: they were not fetched or do not fit; the line begins with `path`.
+    """
+    part = model.published()
+    try:
+        if part is not None:
+            part.load_published(read_weights(weights))
+    except DataError as error:
+        raise ParamsError(f"{path}: {error}") from None
 
 
 def _write(name: str, model: Learner, about: Mapping[str, Any], journal: Journal) -> None:

@@ -15,6 +15,7 @@ from genfoundry.data.batches import Prepared
 from genfoundry.data.prepare import prepare
 from genfoundry.data.sources import fetch
 from genfoundry.params import Dataset, validate
+from tests.unit import tiny
 from tests.unit.data.made import picture, write_pictures
 
 Make = Callable[..., Prepared]
@@ -26,7 +27,7 @@ def make(workspace: Path) -> Make:
 
     def run(**entry: Any) -> Prepared:
         base = {"sources": [{"kind": "folder", "path": "own"}], "sha256": {}, "shape": [3, 8, 8], "test_share": 0.3}
-        dataset = validate(Dataset, {**base, "licence": "mine", "judge": None, **entry}, "datasets.own")
+        dataset = validate(Dataset, {**base, "licence": "mine", "judge": tiny.EFFNET, **entry}, "datasets.own")
         fetch("own", dataset, workspace / "raw")
         prepare("own", dataset, workspace / "raw", workspace / "prepared")
         return Prepared(workspace / "prepared")

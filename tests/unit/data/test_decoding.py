@@ -12,6 +12,7 @@ from genfoundry.data.decoding import NAMED, WINDOW, decode, parallel, tell
 from genfoundry.data.images import read_image
 from genfoundry.data.trees import leaves
 from genfoundry.params import Dataset, validate
+from tests.unit import tiny
 from tests.unit.data.made import picture, write_pictures
 
 DATASET = validate(
@@ -21,7 +22,7 @@ DATASET = validate(
         "sha256": {},
         "shape": [3, 8, 8],
         "licence": "mine",
-        "judge": None,
+        "judge": tiny.EFFNET,
     },
 )
 

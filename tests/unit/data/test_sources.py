@@ -14,7 +14,17 @@ import pytest
 
 from genfoundry.data import SourceError, sources
 from genfoundry.data.arrays import decode
-from genfoundry.data.sources import check, contents, fetch, from_torchvision, locate, obtain, run, unpack
+from genfoundry.data.sources import (
+    check,
+    contents,
+    fetch,
+    from_sdist,
+    from_torchvision,
+    locate,
+    obtain,
+    run,
+    unpack,
+)
 from genfoundry.params import Dataset, Source, validate
 from tests.unit import tiny
 from tests.unit.data.made import IMAGES, LABELS, idx, write_idx, write_pictures
@@ -110,6 +120,42 @@ def test_a_client_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sources, "TIMEOUT_S", 0.2)
     with pytest.raises(SourceError, match=r"sleep did not end within 0\.2 s"):
         run(["sleep", "30"], tmp_path)
+
+
+SETUP = """
+from pathlib import Path
+from setuptools import setup
+Path({mark!r}).touch()
+setup(name="net", version="1.0")
+"""
+
+
+@pytest.fixture
+def sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A source archive whose setup.py leaves a mark when it runs, in an index that is a folder."""
+    setup = SETUP.format(mark=str(tmp_path / "ran"))
+    members = {"net-1.0/setup.py": setup, "net-1.0/PKG-INFO": "Metadata-Version: 2.1\nName: net\nVersion: 1.0\n"}
+    (tmp_path / "index").mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    packed = {name: text.encode() for name, text in members.items()} | {"net-1.0/net.ckpt": CONTENT}
+    return tarball(tmp_path / "index" / "net-1.0.tar.gz", packed)
+
+
+def test_an_sdist_is_unpacked(sdist: Path, tmp_path: Path) -> None:
+    pinned = hashlib.sha256(sdist.read_bytes()).hexdigest()
+    (tmp_path / "out").mkdir()
+    content = from_sdist(Source(kind="sdist", package="net", version="1.0", sha256=pinned), tmp_path / "out")
+    assert (content / "net-1.0/net.ckpt").read_bytes() == CONTENT
+    assert (tmp_path / "ran").exists(), "pip no longer runs setup.py: the hash of an sdist is not needed any more"
+
+
+def test_the_setup_of_another_sdist_than_the_pinned_one_does_not_run(sdist: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(SourceError, match="sha256"):
+        from_sdist(Source(kind="sdist", package="net", version="1.0", sha256="0" * 64), tmp_path / "out")
+    assert not (tmp_path / "ran").exists()
+    assert not list((tmp_path / "out").rglob("net*"))
 
 
 def right(_: Source, folder: Path) -> Path:
@@ -258,7 +304,7 @@ def test_torchvision_reads_idx_files_as_we_do(tmp_path: Path) -> None:
 def of_folders(**changes: Any) -> Dataset:
     """The entry of a folder `photos`, with changes."""
     entry = {"sources": [{"kind": "folder", "path": "photos"}], "sha256": {}, "shape": [3, 8, 8]}
-    return validate(Dataset, {**entry, "licence": "mine", "judge": None, **changes})
+    return validate(Dataset, {**entry, "licence": "mine", "judge": tiny.EFFNET, **changes})
 
 
 NAMES = ("cats/a.png", "cats/b.png", "dogs/a.png")

@@ -53,6 +53,23 @@ def test_scores_and_protocol_have_the_same_keys_and_cite_the_file(shipped: Path)
         assert all(isinstance(value, float) for value in scores[name].values())
 
 
+def test_without_labels_two_distances_are_left_and_neither_is_called_fid(shipped: Path) -> None:
+    role = Sampled(RNG.standard_normal((20, 3)), None, REAL[0], None, 0, "effnet")
+    found = {generate.TASK: Finding({"value": role, "floor": role}, "b", {"n": 20})}
+    scores, protocol = score(found, Artifact.load(shipped), CONFIG, seed=5)
+    assert list(scores) == list(protocol) == ["fd_effnet", "kd_effnet"]
+
+
+@pytest.mark.parametrize(("samples", "real", "leader"), [(41, 41, "fd"), (40, 41, "kd"), (41, 40, "kd")])
+def test_a_kernel_distance_leads_where_covariances_are_singular(
+    shipped: Path, samples: int, real: int, leader: str
+) -> None:
+    features = [RNG.standard_normal((count, 40)) for count in (samples, real)]
+    role = Sampled(features[0], None, features[1], None, 0, "effnet")
+    _, protocol = score({generate.TASK: Finding({"value": role}, "b", {})}, Artifact.load(shipped), CONFIG, 0)
+    assert [name for name, words in protocol.items() if words["leads"]] == [f"{leader}_effnet"]
+
+
 def test_the_histogram_has_the_shares_of_each_class() -> None:
     table = generate.histogram(sampled([0, 0, 0, 1] * 5), ("bag", "shoe"))
     assert table.header == ("class", "samples", "real")

@@ -3,15 +3,23 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from genfoundry.closure import family_sources
 from genfoundry.data.batches import Prepared
 from genfoundry.export.stage import export_run
 from genfoundry.files import read_json, sha256_file
-from genfoundry.params import load_run
+from genfoundry.judge.stage import Quiet
+from genfoundry.networks.lpips import LPIPS
+from genfoundry.params import ParamsError, load_run
 from genfoundry.runtime.artifact import Artifact
-from genfoundry.training.stage import record, train_run
+from genfoundry.training.loop import train
+from genfoundry.training.runtime import Runtime
+from genfoundry.training.stage import give_weights, record, train_run
+from genfoundry.training.weights import reached
 from tests.unit import tiny
 from tests.unit.conftest import write_params
 
@@ -58,6 +66,58 @@ def test_identity_follows_from_what_training_reads_alone(checkout: Path, changes
     before = identity()
     write_params(checkout, tiny.params_tree(**changes))
     assert (identity() != before) is differs
+
+
+def test_the_identity_covers_the_published_weights(checkout: Path) -> None:
+    def identity(**changes: str) -> str:
+        write_params(checkout, tiny.params_tree(runs__tiny__weights="efficientnet_lite0", **changes))
+        return record(*load_run("tiny"), Prepared(Path("data/prepared/dots")))["identity"]
+
+    assert identity() == identity(weights__efficientnet_lite0__licence="other")
+    assert identity() != identity(weights__efficientnet_lite0__sha256="1" * 64)
+
+
+def test_published_weights_reach_the_loss_and_neither_checkpoint_nor_model(workspace: Path) -> None:
+    torch.manual_seed(0)
+    tensors = tiny.lpips_tensors(LPIPS("alexnet"))
+    folder = Path("weights/lpips_alexnet")
+    folder.mkdir(parents=True)
+    save_file(tensors, folder / "weights.safetensors")
+    torch.manual_seed(1)
+    model = tiny.Perceptual()
+    give_weights(model, "lpips_alexnet", "runs.tiny.weights")
+    settings = {"seed": 0, "checkpoint": Path("checkpoint"), "observer": Quiet(), "title": "tiny"}
+    learned = train(model, Images(), tiny.training(steps=8, ema=0.5), Runtime(torch.device("cpu")), **settings)
+    for name, place in model.lpips._places():
+        assert torch.equal(place, tensors[name]), name
+    image = torch.from_numpy(Images().at(0)["image"]) / 255.0
+    with torch.no_grad():
+        start, end = (model.lpips(image, x).mean() for x in (torch.full_like(image, 0.5), learned(image)))
+    assert end < start
+    assert Path("checkpoint").stat().st_size < 100_000
+    assert set(reached(learned)) == {"image"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("lpips_alexnet", "`dvc repro weights@lpips_alexnet` fetches it"),
+        ("other", "not the weights of LPIPS on alexnet"),
+    ],
+)
+def test_weights_that_do_not_serve_are_a_line_with_the_path(workspace: Path, name: str, words: str) -> None:
+    folder = Path("weights/other")
+    folder.mkdir(parents=True)
+    save_file({"a": torch.zeros(1)}, folder / "weights.safetensors")
+    with pytest.raises(ParamsError, match=rf"^runs\.tiny\.weights: .*{words}"):
+        give_weights(tiny.Perceptual(), name, "runs.tiny.weights")
+
+
+class Images:
+    """The same grey ramp at every step."""
+
+    def at(self, step: int) -> dict[str, np.ndarray]:
+        return {"image": np.tile(np.arange(0, 231, 7, dtype=np.uint8), (4, 1, 33, 1))}
 
 
 def test_checkpoints_of_other_inputs_are_forgotten(checkout: Path) -> None:
