@@ -32,6 +32,7 @@ class Row:
     verdict: str  # "beats", "ties" or "misses" the baseline
     baseline_name: str
     n: int
+    conditions: str  # of the task, where runs may differ in them
     extractor: str | None
     extractor_sha256: str | None
 
@@ -42,6 +43,7 @@ class Board:
 
     dataset: str
     task: str
+    conditions: str
     metrics: tuple[str, ...]
     lines: tuple[tuple[str, dict[str, Row]], ...]  # run → its rows by metric
     best: dict[str, float]
@@ -86,6 +88,7 @@ def _row(name: str, run: Run, metric: str, roles: Mapping[str, float], words: Ma
         verdict=verdict(roles["value"], roles["baseline"], words["better"]),
         baseline_name=words["baseline"],
         n=words["n"],
+        conditions=words.get("conditions", ""),
         extractor=words.get("extractor"),
         extractor_sha256=words.get("sha256"),
     )
@@ -93,11 +96,11 @@ def _row(name: str, run: Run, metric: str, roles: Mapping[str, float], words: Ma
 
 def boards(rows: Iterable[Row]) -> list[Board]:
     """One for each data set and task, in that order; scores by different protocols never share one."""
-    key = lambda row: (row.dataset, row.task, row.n, row.extractor_sha256 or "")  # noqa: E731
-    return [_board(*place[:2], list(group)) for place, group in groupby(sorted(rows, key=key), key)]
+    key = lambda row: (row.dataset, row.task, row.conditions, row.n, row.extractor_sha256 or "")  # noqa: E731
+    return [_board(*place[:3], list(group)) for place, group in groupby(sorted(rows, key=key), key)]
 
 
-def _board(dataset: str, task: str, rows: list[Row]) -> Board:
+def _board(dataset: str, task: str, conditions: str, rows: list[Row]) -> Board:
     rows = sorted(rows, key=lambda row: not row.leads)
     by_run: dict[str, dict[str, Row]] = {}
     for row in rows:
@@ -111,7 +114,7 @@ def _board(dataset: str, task: str, rows: list[Row]) -> Board:
         m: pick[next(r.better for r in rows if r.metric == m)](r.value for r in rows if r.metric == m)
         for m in metrics
     }
-    return Board(dataset, task, metrics, tuple(lines), best)
+    return Board(dataset, task, conditions, metrics, tuple(lines), best)
 
 
 def to_csv(rows: Iterable[Row]) -> bytes:
@@ -127,7 +130,7 @@ def to_text(found: Iterable[Board]) -> str:
     """For a terminal: each score, its baseline and its floor."""
     blocks = []
     for board in found:
-        head = [f"{board.dataset} · {board.task}", *board.metrics]
+        head = [title(board), *board.metrics]
         table = [head, *([run, *(_cell(row) for row in line.values())] for run, line in board.lines)]
         widths = [max(len(line[column]) for line in table) for column in range(len(head))]
         blocks.append(
@@ -136,6 +139,11 @@ def to_text(found: Iterable[Board]) -> str:
             )
         )
     return "\n\n".join(blocks)
+
+
+def title(board: Board) -> str:
+    """What its runs have in common."""
+    return f"{board.dataset} · {board.task}" + (f" ({board.conditions})" if board.conditions else "")
 
 
 def boards_text(runs: Mapping[str, Run]) -> str:

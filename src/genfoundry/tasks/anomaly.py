@@ -29,7 +29,7 @@ def find(setting: Setting) -> Finding:
     return Finding(
         {role: Detected(found, anomalous) for role, found in scores.items()},
         f"PCA with {width} components",
-        {"n": len(images), "normal": setting.data.classes},
+        {"n": len(images), "conditions": f"normal: {', '.join(setting.data.classes or ())}"},
         {"anomaly": Picture(beside(images[shown], outputs["value"][shown]), caption, columns=2 * PAIRS)},
     )
 

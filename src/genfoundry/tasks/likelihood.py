@@ -25,7 +25,8 @@ def find(graph_name: str, setting: Setting) -> Finding:
     answers["baseline"], name = without_structure(setting, images)
     dims = setting.prepared.spec.dims
     roles = {role: Likelihood(values, dims) for role, values in answers.items()}
-    return Finding(roles, name, {"n": len(images), "levels": seen(setting.prepared.spec, setting.data).levels})
+    levels = seen(setting.prepared.spec, setting.data).levels
+    return Finding(roles, name, {"n": len(images), "conditions": f"{levels} levels"})
 
 
 def without_structure(setting: Setting, images: np.ndarray) -> tuple[np.ndarray, str]:

@@ -71,9 +71,14 @@ def find(kind: Degradation, setting: Setting) -> Finding:
     return Finding(
         {role: Paired(target, output) for role, output in outputs.items()},
         best,
-        {"n": len(target), "degradation": f"{kind} {setting.data.degradations[kind]}"},
+        {"n": len(target), "conditions": conditions(kind, setting)},
         {f"restore_{kind}": Picture(beside(*(images[:count] for images in shown)), caption, columns=4 * FOURS)},
     )
+
+
+def conditions(kind: Degradation, setting: Setting) -> str:
+    """What scores must have in common to be compared."""
+    return f"{kind} {setting.data.degradations[kind]:g}" + (", binarised images" if setting.data.binarize else "")
 
 
 def held_out(setting: Setting, count: int) -> np.ndarray:

@@ -111,11 +111,13 @@ def test_other_data_and_other_tasks_are_other_boards(tmp_path: Path) -> None:
     from dataclasses import replace
 
     rows = evaluated(tmp_path, "a", 1)
-    others = [replace(row, dataset="stars") for row in rows] + [replace(row, task="reconstruct") for row in rows]
-    assert [(b.dataset, b.task) for b in boards([*others, *rows])] == [
-        ("dots", "generate"),
-        ("dots", "reconstruct"),
-        ("stars", "generate"),
+    changes = [{"dataset": "stars"}, {"task": "reconstruct"}, {"conditions": "noise 0.5"}]
+    others = [replace(row, **change) for change in changes for row in rows]
+    assert [(b.dataset, b.task, b.conditions) for b in boards([*others, *rows])] == [
+        ("dots", "generate", ""),
+        ("dots", "generate", "noise 0.5"),
+        ("dots", "reconstruct", ""),
+        ("stars", "generate", ""),
     ]
 
 
