@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
@@ -14,6 +14,7 @@ from genfoundry.networks.invertible import (
     ActNorm,
     AffineCoupling,
     Chain,
+    CouplingNet,
     Invertible,
     InvertibleConv1x1,
     Logit,
@@ -23,35 +24,33 @@ from genfoundry.networks.invertible import (
 )
 from genfoundry.params import ParamsError, Strict
 
-
-def level(channels: int, depth: int, hidden: int, *before: Invertible) -> Chain:
-    """`depth` steps of flow on (N, channels, H, W), each three layers; Glow, figure 2a."""
-    steps = [
-        layer
-        for _ in range(depth)
-        for layer in (ActNorm(channels), InvertibleConv1x1(channels), AffineCoupling(channels, hidden))
-    ]
-    return Chain(*before, *steps)
+Shape = tuple[int, int, int]
 
 
-def multi_scale(shape: tuple[int, int, int], depth: int, hidden: int) -> MultiScale:
-    """(N, C, H, W) ↔ (N, D): squeezed as often as the sides allow; Glow, figure 2b.
+def step(shape: Shape, hidden: int, context: int) -> Chain:
+    """One step of flow on (N, C, H, W); Glow, figure 2a."""
+    channels, height, width = shape
+    net = CouplingNet((channels - channels // 2, channels // 2 * 2), hidden, (height, width), context)
+    return Chain(ActNorm(channels), InvertibleConv1x1(channels), AffineCoupling(net, channels))
+
+
+def multi_scale(shape: Shape, depth: int, hidden: int, context: int) -> MultiScale:
+    """(N, C, H, W) ↔ (N, D), squeezed as often as the sides allow; Glow, figure 2b.
 
     Raises:
         ParamsError: one channel that cannot be squeezed has nothing to couple.
     """
     channels, height, width = shape
     count = halvings(height, width)
-    if not count:
-        if channels < 2:
-            raise ParamsError(f"a flow couples channels; one of {height}×{width} pixels cannot become four")
-        return MultiScale([level(channels, depth, hidden)], [shape])
-    levels, shapes = [], []
-    for index in range(count):
-        channels, height, width = 4 * channels, height // 2, width // 2
-        levels.append(level(channels, depth, hidden * 2**index, Squeeze()))
-        channels = channels if index == count - 1 else channels // 2
-        shapes.append((channels, height, width))
+    if channels < 2 and not count:
+        raise ParamsError(f"a flow couples channels; one of {height}×{width} pixels cannot become four")
+    # A squeeze makes four channels of each, and one half of them goes on to the next level.
+    shapes = [(channels * 2 ** (i + 1), height >> i, width >> i) for i in range(1, count + 1)] or [shape]
+    levels = []
+    for index, inner in enumerate(shapes):
+        seen = context if index == len(shapes) - 1 else 0  # finer maps have too many pixels for it
+        steps = [step(inner, hidden * 2**index, seen) for _ in range(depth)]
+        levels.append(Chain(Squeeze(), *steps) if count else Chain(*steps))
     return MultiScale(levels, shapes)
 
 
@@ -102,16 +101,20 @@ class Flow(GenerativeModel):
     """Maximises the exact log-likelihood of dequantised images."""
 
     class Params(Strict):
-        """`alpha` bounds the logit; `depth` is Glow's K; `hidden` a coupling's width, doubled with each level."""
+        """`alpha` bounds the logit; `depth` is Glow's K; `hidden` a coupling's width, doubled with each level.
+
+        `context` units let the couplings of the coarsest level see all of it; 0, as in Glow, lets them see 5×5.
+        """
 
         alpha: float = Field(gt=0.0, lt=0.5)
         depth: PositiveInt
         hidden: PositiveInt
+        context: NonNegativeInt
 
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
         self.data, self.dim = data, math.prod(data.shape)
-        self.flow = Chain(Logit(params.alpha), multi_scale(data.shape, params.depth, params.hidden))
+        self.flow = Chain(Logit(params.alpha), multi_scale(data.shape, params.depth, params.hidden, params.context))
         self.log_prob = LogProb(self.flow)
 
     def phases(self) -> tuple[Phase, ...]:

@@ -172,27 +172,56 @@ class InvertibleConv1x1(Invertible):
         return torch.linalg.inv(self.weight.double()).to(self.log_s.dtype)
 
 
-class AffineCoupling(Invertible):
-    """Half of the channels is scaled and shifted by functions of the other half; Real NVP, equations 4 and 5.
+class CouplingNet(nn.Module):
+    """What a coupling's scale and shift are computed by: 3×3, 1×1 and 3×3 convolutions; Glow, section 5.
 
-    s = scale ⊙ tanh(·) with a learned scale per channel, which bounds how far one layer stretches.
+    Three such layers see 5×5 pixels. Beyond the paper, `context` > 0 adds to the hidden layer what `context` units
+    make of all pixels: where a network must be small, the image hangs together by it.
+
+    Args:
+        channels: of the input and of the output.
+        size: (H, W).
     """
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, channels: tuple[int, int], hidden: int, size: tuple[int, int], context: int = 0) -> None:
         super().__init__()
-        changed = channels // 2
-        last = nn.Conv2d(hidden, 2 * changed, 3, padding=1)
-        # Nearly the identity at first; Glow, section 3.3. Exact zeros would pass no gradient to the layers below.
+        fan_in, fan_out = channels
+        self.first = nn.Conv2d(fan_in, hidden, 3, padding=1)
+        self.context = self._context(fan_in, hidden, size, context) if context else None
+        last = nn.Conv2d(hidden, fan_out, 3, padding=1)
+        self.rest = nn.Sequential(nn.ReLU(), nn.Conv2d(hidden, hidden, 1), nn.ReLU(), last)
+        # A coupling is nearly the identity at first; Glow, section 3.3. Exact zeros would pass no gradient down.
         nn.init.normal_(last.weight, 0.0, 1e-3)
         nn.init.zeros_(cast(Tensor, last.bias))
-        self.net = nn.Sequential(
-            nn.Conv2d(channels - changed, hidden, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(hidden, hidden, 1),
-            nn.ReLU(),
-            last,
-        )
-        self.scale = nn.Parameter(torch.ones(1, changed, 1, 1))
+
+    @staticmethod
+    def _context(fan_in: int, hidden: int, size: tuple[int, int], units: int) -> nn.Sequential:
+        spread = nn.Linear(units, hidden * math.prod(size))
+        nn.init.normal_(spread.weight, 0.0, 1e-2)  # at first the paper's network, nearly
+        nn.init.zeros_(spread.bias)
+        gather = nn.Linear(fan_in * math.prod(size), units)
+        return nn.Sequential(nn.Flatten(), gather, nn.ReLU(), spread, nn.Unflatten(1, (hidden, *size)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels[0], H, W) → (N, channels[1], H, W)."""
+        hidden = self.first(x)
+        return self.rest(hidden if self.context is None else hidden + self.context(x))
+
+
+class AffineCoupling(Invertible):
+    """One half of the channels is scaled and shifted by functions of the other; Real NVP, equations 4 and 5.
+
+    s = scale ⊙ tanh(·) with a learned scale per channel, section 4.1, bounds how far one layer stretches.
+
+    Args:
+        net: (N, C − C // 2, H, W) → (N, 2 (C // 2), H, W).
+        channels: C.
+    """
+
+    def __init__(self, net: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.net = net
+        self.scale = nn.Parameter(torch.ones(1, channels // 2, 1, 1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W) → the same shape; log-determinant Σ s of equation 6."""
@@ -216,30 +245,31 @@ class MultiScale(Invertible):
 
     Args:
         levels: bijections of images.
-        shapes: (C, H, W) of what each gives to the latent, the last one whole.
+        shapes: (C, H, W) of what each makes.
     """
 
     def __init__(self, levels: Sequence[Invertible], shapes: Sequence[tuple[int, int, int]]) -> None:
         super().__init__()
         self.levels = cast(Sequence[Invertible], nn.ModuleList(levels))
-        self.shapes = tuple(shapes)
+        *finer, coarsest = shapes
+        self.given = [*((channels // 2, height, width) for channels, height, width in finer), coarsest]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W) → (N, D): the finest level's half comes first."""
         parts, total = [], x.new_zeros(len(x))
-        for shape, level in zip(self.shapes, self.levels, strict=True):
+        for given, level in zip(self.given, self.levels, strict=True):
             x, log_det = level(x)
-            x, part = x.split([x.shape[1] - shape[0], shape[0]], dim=1)
+            x, part = x.split([x.shape[1] - given[0], given[0]], dim=1)
             parts.append(part.flatten(1))
             total = total + log_det
         return torch.cat(parts, dim=1), total
 
     def inverse(self, z: Tensor) -> Tensor:
         """(N, D) → (N, C, H, W)."""
-        parts = z.split([math.prod(shape) for shape in self.shapes], dim=1)
-        x = z.new_empty(len(z), 0, *self.shapes[-1][1:])
-        for shape, part, level in reversed(list(zip(self.shapes, parts, self.levels, strict=True))):
-            x = level.inverse(torch.cat([x, part.unflatten(1, shape)], dim=1))
+        parts = z.split([math.prod(given) for given in self.given], dim=1)
+        x = z.new_empty(len(z), 0, *self.given[-1][1:])
+        for given, part, level in reversed(list(zip(self.given, parts, self.levels, strict=True))):
+            x = level.inverse(torch.cat([x, part.unflatten(1, given)], dim=1))
         return x
 
 

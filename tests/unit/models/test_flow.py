@@ -18,7 +18,7 @@ SHAPES = [(1, 16, 16), (1, 8, 8), (3, 5, 5)]  # two levels, one, and one that ca
 def flow(shape: tuple[int, int, int], alpha: float = 0.02) -> Flow:
     """In evaluation mode, with parameters away from their start."""
     torch.manual_seed(0)
-    model = Flow(Flow.Params(alpha=alpha, depth=2, hidden=4), DataSpec(shape, ("zero", "one")))
+    model = Flow(Flow.Params(alpha=alpha, depth=2, hidden=4, context=3), DataSpec(shape, ("zero", "one")))
     model.train().loss({"image": images(shape, 32)})
     with torch.no_grad():
         for parameter in model.parameters():
@@ -53,7 +53,7 @@ def test_the_density_of_two_pixels_integrates_to_one() -> None:
     """Over all bytes: the sum of the density in the middle of each bin."""
     shape = (2, 1, 1)
     torch.manual_seed(0)
-    model = Flow(Flow.Params(alpha=0.001, depth=3, hidden=8), DataSpec(shape, ("zero", "one")))
+    model = Flow(Flow.Params(alpha=0.001, depth=3, hidden=8, context=0), DataSpec(shape, ("zero", "one")))
     data = (128.0 + 20.0 * torch.randn(500, *shape)).round().clamp(0, 255) / 255.0
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(30):  # away from the identity, and the data away from 0 and 256, where mass would leak out
@@ -91,4 +91,4 @@ def test_bits_per_dim_are_the_nats_of_a_pixel_over_log_two() -> None:
 
 def test_a_single_channel_that_cannot_be_squeezed_is_refused() -> None:
     with pytest.raises(ParamsError, match="one of 9×9 pixels"):
-        Flow(Flow.Params(alpha=0.01, depth=1, hidden=4), DataSpec((1, 9, 9), ("zero", "one")))
+        Flow(Flow.Params(alpha=0.01, depth=1, hidden=4, context=3), DataSpec((1, 9, 9), ("zero", "one")))

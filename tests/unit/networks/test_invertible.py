@@ -13,6 +13,7 @@ from genfoundry.networks.invertible import (
     ActNorm,
     AffineCoupling,
     Chain,
+    CouplingNet,
     Invertible,
     InvertibleConv1x1,
     Logit,
@@ -24,12 +25,18 @@ from genfoundry.networks.invertible import (
 SHAPE = (4, 2, 4)  # C, H, W
 
 
-def step(channels: int) -> Chain:
-    return Chain(ActNorm(channels), InvertibleConv1x1(channels), AffineCoupling(channels, hidden=5))
+def coupling(shape: tuple[int, int, int] = SHAPE, context: int = 0) -> AffineCoupling:
+    channels, height, width = shape
+    kept, changed = channels - channels // 2, channels // 2
+    return AffineCoupling(CouplingNet((kept, 2 * changed), 5, (height, width), context), channels)
+
+
+def step(shape: tuple[int, int, int] = SHAPE) -> Chain:
+    return Chain(ActNorm(shape[0]), InvertibleConv1x1(shape[0]), coupling(shape, context=3))
 
 
 def two_levels() -> MultiScale:
-    return MultiScale([step(4), Chain(Squeeze(), step(8))], [(2, 2, 4), (8, 1, 2)])
+    return MultiScale([step(), Chain(Squeeze(), step((8, 1, 2)))], [SHAPE, (8, 1, 2)])
 
 
 LAYERS: dict[str, Callable[[], Invertible]] = {
@@ -37,9 +44,10 @@ LAYERS: dict[str, Callable[[], Invertible]] = {
     "squeeze": Squeeze,
     "actnorm": lambda: ActNorm(4),
     "conv1x1": lambda: InvertibleConv1x1(4),
-    "coupling": lambda: AffineCoupling(4, hidden=5),
-    "chain": lambda: step(4),
-    "one scale": lambda: MultiScale([step(4)], [SHAPE]),
+    "coupling": coupling,
+    "coupling with context": lambda: coupling(context=3),
+    "chain": step,
+    "one scale": lambda: MultiScale([step()], [SHAPE]),
     "multi-scale": two_levels,
 }
 
@@ -149,7 +157,7 @@ def test_the_convolution_starts_as_a_rotation(channels: int) -> None:
 def test_a_coupling_keeps_one_half_and_starts_near_the_identity() -> None:
     torch.manual_seed(0)
     x = inputs() / 100.0
-    z, log_det = AffineCoupling(4, hidden=5).double()(x)
+    z, log_det = coupling(context=3).double()(x)
     assert torch.equal(z[:, :2], x[:, :2])
     assert not torch.equal(z[:, 2:], x[:, 2:])
     torch.testing.assert_close(z, x, rtol=0, atol=0.1)
@@ -158,7 +166,7 @@ def test_a_coupling_keeps_one_half_and_starts_near_the_identity() -> None:
 
 def test_every_parameter_of_a_step_has_a_gradient_at_first() -> None:
     torch.manual_seed(0)
-    layer: nn.Module = step(4).train()
+    layer: nn.Module = step().train()
     z, log_det = layer(inputs().float())
     (z.square().sum() - log_det.sum()).backward()
     assert all((p.grad != 0).any() for p in layer.parameters())
@@ -171,3 +179,12 @@ def test_the_latent_begins_with_the_finest_level() -> None:
     assert torch.equal(z[:, :16], fine[:, 2:].flatten(1))
     coarse, _ = model.levels[1](fine[:, :2])
     assert torch.equal(z[:, 16:], coarse.flatten(1))
+
+
+def test_only_context_lets_a_coupling_see_the_far_corner() -> None:
+    torch.manual_seed(0)
+    x = torch.zeros(2, 2, 9, 9)
+    x[1, :, 8, 8] = 100.0
+    for context, sees in ((0, False), (4, True)):
+        near, far = CouplingNet((2, 4), 5, (9, 9), context)(x)[:, :, 0, 0]
+        assert (not torch.equal(near, far)) == sees
