@@ -46,7 +46,8 @@ class Linear(GenerativeModel):
 
     def loss(self, batch: Batch) -> Loss:
         """Squared error."""
-        return Loss({"error": squared_error(batch["image"], self.decoder(self.encoder(batch["image"])))})
+        error = squared_error(batch["image"], self.decoder(self.encoder(batch["image"])))
+        return Loss({"error": error.mean()})
 
     def graphs(self) -> tuple[Graph, ...]:
         """Encoder, and both."""
