@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field, PositiveInt
@@ -136,12 +136,12 @@ class Diffusion(GenerativeModel):
         guidance: float | None = Field(default=None, ge=0.0)
         label_dropout: float = Field(default=0.1, gt=0.0, lt=1.0)  # Ho & Salimans 2022, section 3.2
 
-    needs: ClassVar[frozenset[str]] = frozenset({"image", "label"})
-
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
         self.params, self.data, self.steps = params, data, params.steps
         self.classes = len(data.classes) if params.guidance is not None else 0
+        # Of this very model: guidance decides.
+        self.needs = frozenset({"image", "label"} if self.classes else {"image"})  # type: ignore[misc]
         nothing = 1 if self.classes else 0  # the class that stands for none
         self.unet = UNet(data.shape, params.channels, params.patch, params.blocks, self.classes + nothing)
         self.alpha_bar: Tensor
@@ -158,7 +158,8 @@ class Diffusion(GenerativeModel):
         epsilon = torch.randn_like(x_0)
         alpha_bar = self.alpha_bar[t][:, None, None, None]
         x_t = alpha_bar.sqrt() * x_0 + (1.0 - alpha_bar).sqrt() * epsilon  # equation 4
-        predicted = self.unet(x_t, t / self.steps, self.dropped(batch["label"]))
+        label = self.dropped(batch["label"]) if self.classes else None
+        predicted = self.unet(x_t, t / self.steps, label)
         target = TARGETS[self.params.prediction](x_0, epsilon, alpha_bar)
         return Loss({"mse": (predicted - target).square().mean()})
 

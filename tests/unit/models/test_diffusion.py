@@ -85,6 +85,16 @@ def test_ddim_with_a_perfect_denoiser_ends_at_the_clean_image() -> None:
     torch.testing.assert_close(image, x_0 * 0.5 + 0.5)
 
 
+@pytest.mark.parametrize(("changes", "keys"), [({}, {"image"}), ({"guidance": 1.0}, {"image", "label"})])
+def test_labels_are_needed_where_there_is_a_class_to_ask_for_and_nowhere_else(
+    changes: dict[str, object], keys: set[str]
+) -> None:
+    batch = {"image": torch.rand(2, 1, 8, 8), "label": torch.tensor([0, 1])}
+    diffusion = model(**changes)
+    assert diffusion.needs == keys
+    assert diffusion.loss({key: batch[key] for key in diffusion.needs}).total.isfinite()
+
+
 def test_guidance_moves_away_from_the_unconditional_prediction() -> None:
     noise, label = torch.randn(2, 1, 8, 8), torch.tensor([0, 1])
     plain, guided = (model(guidance=w).graphs()[0].module(noise, label) for w in (0.0, 3.0))
