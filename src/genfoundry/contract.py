@@ -39,6 +39,11 @@ class Loss:
     terms: dict[str, Tensor]
     watched: dict[str, Tensor] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name, value in {**self.terms, **self.watched}.items():
+            if value.dim():
+                raise ValueError(f"{name!r} of a loss must be a scalar, has shape {tuple(value.shape)}: take its mean")
+
     @property
     def total(self) -> Tensor:
         """The sum of the terms, a scalar."""
@@ -124,7 +129,7 @@ class GenerativeModel(Learner):
     """A model family. The one subclass in `models/<family>.py` is found by that file's name."""
 
     Params: ClassVar[type[Strict]]
-    needs: ClassVar[frozenset[str]] = frozenset({"image"})  # keys of a batch that its losses read
+    needs: frozenset[str] = frozenset({"image"})  # keys of a batch that its losses read
 
     @abstractmethod
     def __init__(self, params: Any, data: DataSpec) -> None:

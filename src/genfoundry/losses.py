@@ -36,7 +36,8 @@ def perceptual(x: Tensor, x_hat: Tensor, network: Callable[[Tensor, Tensor], Ten
 
 def kl_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
     """KL(N(mean, exp(log_var)) ‖ N(0, 1)) in nats, (N, latent_dim) twice → (N,); Kingma 2014, appendix B."""
-    return 0.5 * (mean.square() + log_var.exp() - 1.0 - log_var).sum(dim=1)
+    zero = torch.zeros_like(mean)
+    return kl_normal(mean, log_var, zero, zero)
 
 
 def kl_normal(mean: Tensor, log_var: Tensor, prior_mean: Tensor, prior_log_var: Tensor) -> Tensor:

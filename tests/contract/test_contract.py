@@ -40,17 +40,20 @@ def config(name: str, **changes: object) -> Training:
 
 
 class Supply:
-    """Smooth images, and of all that a batch may hold just what the family says it needs."""
+    """Smooth images, and of all that a batch may hold just what the model says it needs."""
 
     def __init__(self, name: str) -> None:
-        self._keys = family(name).needs
+        self._keys = tiny(name).needs
+        self._degradations = TINY[name].get("degradations", {"mask": 0.3})
 
     def at(self, step: int) -> dict[str, np.ndarray]:
         """A pure function of its step."""
         rng = np.random.default_rng([7, step])
         image, labelled = (smooth(rng) for _ in range(2))
         batch = {"image": image, "labelled": labelled, "label": rng.integers(0, 3, 8)}
-        batch |= DEGRADATIONS["mask"](from_bytes(image), 0.3, rng)
+        for kind, amount in self._degradations.items():
+            batch |= DEGRADATIONS[kind](from_bytes(image), amount, rng)
+        batch |= {key: smooth(rng) for key in ("source", "target", "a", "b")}
         return {key: batch[key] for key in self._keys}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
@@ -55,7 +53,7 @@ class ConditionalVAE(GenerativeModel):
         features: PositiveInt
         control: float = Field(ge=0.0)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"image", "label"})
+    needs = frozenset({"image", "label"})
 
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)

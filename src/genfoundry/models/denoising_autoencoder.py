@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import ClassVar
-
 from pydantic import PositiveInt
 from torch import nn
 
@@ -40,7 +38,7 @@ class DenoisingAutoencoder(GenerativeModel):
         channels: PositiveInt
         blocks: PositiveInt
 
-    needs: ClassVar[frozenset[str]] = frozenset({"image", "degraded"})
+    needs = frozenset({"image", "degraded"})
 
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)

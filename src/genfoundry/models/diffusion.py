@@ -141,7 +141,7 @@ class Diffusion(GenerativeModel):
         self.params, self.data, self.steps = params, data, params.steps
         self.classes = len(data.classes) if params.guidance is not None else 0
         # Of this very model: guidance decides.
-        self.needs = frozenset({"image", "label"} if self.classes else {"image"})  # type: ignore[misc]
+        self.needs = frozenset({"image", "label"} if self.classes else {"image"})
         nothing = 1 if self.classes else 0  # the class that stands for none
         self.unet = UNet(data.shape, params.channels, params.patch, params.blocks, self.classes + nothing)
         self.alpha_bar: Tensor

@@ -53,17 +53,15 @@ class Chain(Invertible):
 
 
 class Logit(Invertible):
-    """Pixel values y in [0, 256] → logit(α + (1 − 2α) y / 256), unbounded; Real NVP, section 4.1.
+    """Pixel values y in [0, levels] → logit(α + (1 − 2α) y / levels), unbounded; Real NVP, section 4.1.
 
-    The paper writes (1 − α), whose logit is infinite at y = 256; α at both ends bounds it.
+    The paper writes (1 − α), whose logit is infinite at y = levels; α at both ends bounds it.
     """
 
-    LEVELS = 256
-
-    def __init__(self, alpha: float) -> None:
+    def __init__(self, alpha: float, levels: int = 256) -> None:
         super().__init__()
         self.alpha = alpha
-        self.slope = (1.0 - 2.0 * alpha) / self.LEVELS
+        self.slope = (1.0 - 2.0 * alpha) / levels
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Elementwise, (N, ...); d logit(p) / dp = 1 / (p (1 − p))."""
@@ -72,7 +70,7 @@ class Logit(Invertible):
         return torch.logit(p), log_det.flatten(1).sum(dim=1)
 
     def inverse(self, z: Tensor) -> Tensor:
-        """Elementwise, (N, ...); beyond logit(α) and logit(1 − α) it leaves [0, 256]."""
+        """Elementwise, (N, ...); beyond logit(α) and logit(1 − α) it leaves [0, levels]."""
         return (z.sigmoid() - self.alpha) / self.slope
 
 

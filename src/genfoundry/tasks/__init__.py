@@ -15,6 +15,7 @@ import numpy as np
 from genfoundry.data.batches import Prepared
 from genfoundry.judge.reference import Reference
 from genfoundry.metrics import Metric
+from genfoundry.metrics.baselines import PcaBaseline
 from genfoundry.params import Data, Evaluation, validate
 from genfoundry.runtime.artifact import Artifact
 
@@ -34,6 +35,16 @@ class Setting:
     def data(self) -> Data:
         """How the run saw its data: evaluation degrades and selects as training did."""
         return validate(Data, self.artifact.about["data"])
+
+    def pca(self, components: int) -> PcaBaseline:
+        """Of the training images; fitted once for all tasks that compare with it."""
+        if components not in self._pcas:
+            self._pcas[components] = PcaBaseline(self.prepared.split("train").images, components)
+        return self._pcas[components]
+
+    @cached_property
+    def _pcas(self) -> dict[int, PcaBaseline]:
+        return {}
 
 
 def learns_all(setting: Setting) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from genfoundry.metrics import Classified, accuracy
-from genfoundry.metrics.baselines import PcaBaseline
 from genfoundry.pictures import from_bytes
 from genfoundry.tasks import Finding, Setting, Task, learns_all
 
@@ -20,7 +19,7 @@ def find(setting: Setting) -> Finding:
     labels, asked = train.labels[np.sort(chosen)], np.asarray(test.labels[: setting.config.samples])
     encode = setting.artifact.graph("encode")
     width = int(encode.outputs["latent"].shape[1])
-    pca = PcaBaseline(train.images, width)
+    pca = setting.pca(width)
     codes = {"value": [encode(image=x) for x in images], "baseline": [pca.encode(x) for x in images]}
     return Finding(
         {role: Classified(asked, probed(fit, labels, held_out)) for role, (fit, held_out) in codes.items()},

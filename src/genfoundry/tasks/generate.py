@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from genfoundry.metrics import Sampled, class_kl, frechet, kernel, modes
-from genfoundry.metrics.baselines import PcaBaseline
 from genfoundry.pictures import to_bytes
 from genfoundry.tasks import Finding, Picture, Setting, Table, Task
 
@@ -36,7 +35,7 @@ def other_samples(setting: Setting, count: int) -> tuple[np.ndarray, str]:
         return setting.rival.generate(count, setting.seed), f"the run {setting.rival.about['run']}"
     noise = next(spec for spec in setting.artifact.graph("generate").inputs.values() if spec.kind == "normal")
     width = int(np.prod([size for size in noise.shape if isinstance(size, int)]))
-    pca = PcaBaseline(setting.prepared.split("train").images, width)
+    pca = setting.pca(width)
     return pca.sample(count, setting.seed), f"Gaussian on PCA with {pca.components} components"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from genfoundry.metrics import Paired, mse, psnr, ssim
-from genfoundry.metrics.baselines import PcaBaseline
 from genfoundry.pictures import beside, from_bytes
 from genfoundry.tasks import Finding, Picture, Setting, Task, learns_all
 
@@ -14,7 +13,7 @@ def find(setting: Setting) -> Finding:
     """Through the model, and through PCA of the latent's width."""
     target = from_bytes(setting.prepared.split("test").images[: setting.config.samples])
     width = int(setting.artifact.graph("encode").outputs["latent"].shape[1])
-    pca = PcaBaseline(setting.prepared.split("train").images, width)
+    pca = setting.pca(width)
     outputs = {"value": setting.artifact.reconstruct(target), "baseline": pca.reconstruct(target)}
     count = setting.config.pictures // 2
     triples = beside(target[:count], outputs["value"][:count], outputs["baseline"][:count])
