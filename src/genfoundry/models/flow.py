@@ -54,21 +54,21 @@ def multi_scale(shape: Shape, depth: int, hidden: int, context: int) -> MultiSca
     return MultiScale(levels, shapes)
 
 
-def dequantised(image: Tensor, noise: Tensor | float) -> Tensor:
-    """Images in [0, 1] and u in [0, 1) → 255 x + u in [0, 256]; Theis et al. 2016, section 3.1."""
-    return 255.0 * image + noise
+def dequantised(image: Tensor, noise: Tensor | float, levels: int) -> Tensor:
+    """Images in [0, 1] and u in [0, 1) → (levels − 1) x + u in [0, levels]; Theis et al. 2016, section 3.1."""
+    return (levels - 1) * image + noise
 
 
 class LogProb(nn.Module):
     """log p of pixel values under a flow from a standard normal latent."""
 
-    def __init__(self, flow: Invertible) -> None:
+    def __init__(self, flow: Invertible, levels: int) -> None:
         super().__init__()
-        self.flow = flow
+        self.flow, self.levels = flow, levels
 
     def forward(self, image: Tensor, noise: Tensor) -> Tensor:
         """(N, C, H, W) twice → nats (N,): log p(z) + log |det ∂z/∂y|; Real NVP, equation 3."""
-        z, log_det = self.flow(dequantised(image, noise))
+        z, log_det = self.flow(dequantised(image, noise, self.levels))
         log_normal = -0.5 * (z.square() + math.log(2.0 * math.pi)).sum(dim=1)
         return log_normal + log_det
 
@@ -76,25 +76,25 @@ class LogProb(nn.Module):
 class Encode(nn.Module):
     """Images → the latent of the middle of their pixels' bins, (N, C, H, W) → (N, D)."""
 
-    def __init__(self, flow: Invertible) -> None:
+    def __init__(self, flow: Invertible, levels: int) -> None:
         super().__init__()
-        self.flow = flow
+        self.flow, self.levels = flow, levels
 
     def forward(self, image: Tensor) -> Tensor:
-        """z = f(255 x + 1/2)."""
-        return self.flow(dequantised(image, 0.5))[0]
+        """z = f((levels − 1) x + 1/2)."""
+        return self.flow(dequantised(image, 0.5, self.levels))[0]
 
 
 class Decode(nn.Module):
     """Latents → images, (N, D) → (N, C, H, W) in [0, 1]."""
 
-    def __init__(self, flow: Invertible) -> None:
+    def __init__(self, flow: Invertible, levels: int) -> None:
         super().__init__()
-        self.flow = with_fixed_inverses(flow)
+        self.flow, self.levels = with_fixed_inverses(flow), levels
 
     def forward(self, latent: Tensor) -> Tensor:
-        """The inverse of `Encode`: y in [k, k + 1) rounds to the byte k."""
-        return ((self.flow.inverse(latent) - 0.5) / 255.0).clamp(0.0, 1.0)
+        """The inverse of `Encode`: y in [k, k + 1) rounds to the value k."""
+        return ((self.flow.inverse(latent) - 0.5) / (self.levels - 1)).clamp(0.0, 1.0)
 
 
 class Flow(GenerativeModel):
@@ -114,8 +114,9 @@ class Flow(GenerativeModel):
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
         self.data, self.dim = data, math.prod(data.shape)
-        self.flow = Chain(Logit(params.alpha, data.levels), multi_scale(data.shape, params.depth, params.hidden, params.context))
-        self.log_prob = LogProb(self.flow)
+        levels = multi_scale(data.shape, params.depth, params.hidden, params.context)
+        self.flow = Chain(Logit(params.alpha, data.levels), levels)
+        self.log_prob = LogProb(self.flow, data.levels)
 
     def phases(self) -> tuple[Phase, ...]:
         """One."""
@@ -132,7 +133,7 @@ class Flow(GenerativeModel):
         image, shape = self.data.image, ("batch", self.dim)
         uniform = TensorSpec(image.shape, "uniform")
         prior, latent = TensorSpec(shape, "normal"), TensorSpec(shape, "value")
-        decode = Decode(self.flow)
+        decode = Decode(self.flow, self.data.levels)
         return (
             Graph(
                 "log_prob",
@@ -141,6 +142,6 @@ class Flow(GenerativeModel):
                 {"log_prob": TensorSpec(("batch",), "value")},
             ),
             Graph("generate", decode, {"noise": prior}, {"image": image}),
-            Graph("encode", Encode(self.flow), {"image": image}, {"latent": latent}),
+            Graph("encode", Encode(self.flow, self.data.levels), {"image": image}, {"latent": latent}),
             Graph("decode", decode, {"latent": latent}, {"image": image}),
         )
