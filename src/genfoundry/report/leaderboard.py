@@ -130,15 +130,29 @@ def to_text(found: Iterable[Board]) -> str:
     """For a terminal: each score, its baseline and its floor."""
     blocks = []
     for board in found:
-        head = [title(board), *board.metrics]
-        table = [head, *([run, *(_cell(row) for row in line.values())] for run, line in board.lines)]
-        widths = [max(len(line[column]) for line in table) for column in range(len(head))]
+        table = _table(board)
+        widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
         blocks.append(
             "\n".join(
                 "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in table
             )
         )
     return "\n\n".join(blocks)
+
+
+def to_markdown(found: Iterable[Board]) -> str:
+    """For a reader of the repository: a table for each board."""
+    blocks = ["✓ beats its baseline, = equals it, ✗ misses it; the floor is what real images score."]
+    for board in found:
+        head, *lines = _table(board)
+        rule = ["---"] * len(head)
+        blocks.append("\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines)))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _table(board: Board) -> list[list[str]]:
+    head = [title(board), *board.metrics]
+    return [head, *([run, *(_cell(line[m]) if m in line else "" for m in board.metrics)] for run, line in board.lines)]
 
 
 def title(board: Board) -> str:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from genfoundry.files import read_json, write_atomic
 from genfoundry.params import Run, load
 from genfoundry.report.curves import curves
-from genfoundry.report.leaderboard import boards, rows_of, to_csv
+from genfoundry.report.leaderboard import boards, rows_of, to_csv, to_markdown
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
 from genfoundry.spec import TensorSpec
 
@@ -34,7 +34,7 @@ class Page:
 
 
 def report() -> None:
-    """Write `reports/index.html` and `reports/leaderboard.csv` from the runs that params.yaml names."""
+    """Write the gallery and the leaderboard, as CSV and as Markdown, from the runs that params.yaml names."""
     params = load()
     rows = [row for name, run in params.runs.items() for row in rows_of(name, run)]
     pages = [page(name, run) for name, run in params.runs.items() if any(row.run == name for row in rows)]
@@ -43,6 +43,7 @@ def report() -> None:
     html = environment.get_template("index.html.j2").render(boards=boards(rows), pages=pages, missing=missing)
     write_atomic(Path("reports/index.html"), html.encode())
     write_atomic(Path("reports/leaderboard.csv"), to_csv(rows))
+    write_atomic(Path("reports/leaderboard.md"), to_markdown(boards(rows)).encode())
 
 
 def page(name: str, run: Run) -> Page:

@@ -11,7 +11,7 @@ import pytest
 
 from genfoundry.files import sha256, write_json
 from genfoundry.params import Run, validate
-from genfoundry.report.leaderboard import Row, boards, boards_text, rows_of, to_csv, verdict
+from genfoundry.report.leaderboard import Row, boards, boards_text, rows_of, to_csv, to_markdown, verdict
 from tests.unit import tiny
 
 RUN = validate(Run, tiny.params_tree()["runs"]["tiny"])
@@ -128,6 +128,20 @@ def test_csv_has_a_column_for_each_field_and_numbers_that_read_back(tmp_path: Pa
     assert float(read[0]["value"]) == 1 / 3
     assert read[1]["floor"] == ""
     assert len(read) == 2
+
+
+def test_markdown_has_a_table_for_each_board(tmp_path: Path) -> None:
+    lines = to_markdown(boards(evaluated(tmp_path, "one", fid=3.25, modes=10))).splitlines()
+    assert lines[2:] == [
+        "| dots · generate | fid | modes |",
+        "| --- | --- | --- |",
+        "| one | ✓ 3.25 (baseline 10, floor 1) | = 10 (baseline 10) |",
+    ]
+
+
+def test_a_score_that_a_run_lacks_leaves_its_cell_empty(tmp_path: Path) -> None:
+    both, (fid, _) = evaluated(tmp_path, "one", fid=3.25), evaluated(tmp_path, "two", fid=4)
+    assert to_markdown(boards([*both, fid])).splitlines()[-1] == "| two | ✓ 4 (baseline 10, floor 1) |  |"
 
 
 def test_text_shows_scores_and_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

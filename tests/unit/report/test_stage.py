@@ -76,5 +76,6 @@ def test_report_is_one_file_that_holds_each_run(workspace: Path, shipped: Path) 
     assert "reconstruct.onnx" in html or "generate.onnx" in html
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
     assert Path("reports/leaderboard.csv").read_text().count("\n") == 3
+    assert Path("reports/leaderboard.md").read_text().count("| tiny |") == 1
     report()
     assert Path("reports/index.html").read_text() == html
