@@ -129,6 +129,8 @@ class Diffusion(GenerativeModel):
         channels: tuple[PositiveInt, ...] = Field(min_length=1)
         patch: PositiveInt
         blocks: PositiveInt
+        attention: tuple[PositiveInt, ...] = ()  # heights of the levels whose blocks attend; Ho 2020 has 16
+        dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
         steps: PositiveInt  # T, of the diffusion
         sampling_steps: PositiveInt  # of DDIM
         schedule: Literal["linear", "cosine"]
@@ -143,7 +145,8 @@ class Diffusion(GenerativeModel):
         # Of this very model: guidance decides.
         self.needs = frozenset({"image", "label"} if self.classes else {"image"})
         nothing = 1 if self.classes else 0  # the class that stands for none
-        self.unet = UNet(data.shape, params.channels, params.patch, params.blocks, self.classes + nothing)
+        sizes = (data.shape, params.channels, params.patch, params.blocks, self.classes + nothing)
+        self.unet = UNet(*sizes, params.attention, params.dropout)
         self.alpha_bar: Tensor
         self.register_buffer("alpha_bar", SCHEDULES[params.schedule](params.steps).float(), persistent=False)
 

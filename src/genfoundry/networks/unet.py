@@ -30,13 +30,15 @@ class TimeEmbedding(nn.Module):
 class ResidualBlock(nn.Module):
     """GroupNorm, SiLU, convolution, twice; the time scales and shifts in between (Nichol & Dhariwal 2021)."""
 
-    def __init__(self, fan_in: int, fan_out: int, features: int) -> None:
+    def __init__(self, fan_in: int, fan_out: int, features: int, dropout: float = 0.0, attends: bool = False) -> None:
         super().__init__()
         self.norm_in = nn.GroupNorm(GROUPS, fan_in)
         self.conv_in = nn.Conv2d(fan_in, fan_out, 3, padding=1)
         self.modulation = nn.Linear(features, 2 * fan_out)
         self.norm_out = nn.GroupNorm(GROUPS, fan_out)
+        self.dropout = nn.Dropout(dropout)
         self.conv_out = nn.Conv2d(fan_out, fan_out, 3, padding=1)
+        self.attend = SelfAttention(fan_out) if attends else nn.Identity()
         self.skip = nn.Conv2d(fan_in, fan_out, 1) if fan_in != fan_out else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
@@ -44,7 +46,7 @@ class ResidualBlock(nn.Module):
         h = self.conv_in(F.silu(self.norm_in(x)))
         scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
         h = F.silu(self.norm_out(h) * (1.0 + scale) + shift)
-        return self.skip(x) + self.conv_out(h)
+        return self.attend(self.skip(x) + self.conv_out(self.dropout(h)))
 
 
 class SelfAttention(nn.Module):
@@ -67,13 +69,26 @@ class UNet(nn.Module):
     """x_t, t and, with classes, a label → a prediction of x_t's shape.
 
     Pixels enter in blocks of `patch` × `patch`: the finest convolutions, which cost most and see least, are spared.
-    `channels` has the width of each level; each level but the first halves the sides.
+    `channels` has the width of each level; each level but the first halves the sides. Blocks of levels whose
+    height is in `attention` end with self-attention, as does the middle.
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], channels: tuple[int, ...], patch: int, blocks: int, classes: int
+        self,
+        shape: tuple[int, int, int],
+        channels: tuple[int, ...],
+        patch: int,
+        blocks: int,
+        classes: int,
+        attention: tuple[int, ...] = (),
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
+
+        def block(fan_in: int, level: int) -> ResidualBlock:
+            attends = shape[1] // patch >> level in attention
+            return ResidualBlock(fan_in, channels[level], features, dropout, attends)
+
         depth, features = shape[0] * patch**2, 4 * channels[0]
         self.time = TimeEmbedding(features)
         self.label = nn.Embedding(classes, features) if classes else None
@@ -84,26 +99,25 @@ class UNet(nn.Module):
             if level:
                 self.down.append(nn.Conv2d(fan_in, fan_in, 3, stride=2, padding=1))
                 widths.append(fan_in)
-            for block in range(blocks):
-                self.down.append(ResidualBlock(fan_out if block else fan_in, fan_out, features))
+            for index in range(blocks):
+                self.down.append(block(fan_out if index else fan_in, level))
                 widths.append(fan_out)
         wide = channels[-1]
-        self.middle = nn.ModuleList(
-            [ResidualBlock(wide, wide, features), SelfAttention(wide), ResidualBlock(wide, wide, features)]
-        )
+        first, last = (ResidualBlock(wide, wide, features, dropout) for _ in range(2))
+        self.middle = nn.ModuleList([first, SelfAttention(wide), last])
         self.up = nn.ModuleList()
         fan_in = wide
         for level in reversed(range(len(channels))):
             for _ in range(blocks + 1):
-                self.up.append(ResidualBlock(fan_in + widths.pop(), channels[level], features))
+                self.up.append(block(fan_in + widths.pop(), level))
                 fan_in = channels[level]
             if level:
                 self.up.append(
                     nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(fan_in, fan_in, 3, padding=1))
                 )
-        last = nn.Conv2d(fan_in, depth, 3, padding=1)
-        nn.init.normal_(last.weight, std=1e-3)  # starts near zero, where its target lies on average
-        self.head = nn.Sequential(nn.GroupNorm(GROUPS, fan_in), nn.SiLU(), last, nn.PixelShuffle(patch))
+        out = nn.Conv2d(fan_in, depth, 3, padding=1)
+        nn.init.normal_(out.weight, std=1e-3)  # starts near zero, where its target lies on average
+        self.head = nn.Sequential(nn.GroupNorm(GROUPS, fan_in), nn.SiLU(), out, nn.PixelShuffle(patch))
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """(N, C, H, W), (N,) or (1,) in [0, 1], (N,) int64 → (N, C, H, W)."""

@@ -17,6 +17,13 @@ def test_a_prediction_has_the_shape_of_what_is_seen(channels: tuple[int, ...], p
     assert unet(channels, patch)(x_t, torch.rand(2)).shape == x_t.shape
 
 
+def test_blocks_attend_at_the_heights_asked_for() -> None:
+    net = UNet((3, 8, 8), (8, 16), 1, blocks=2, classes=0, attention=(4,))
+    attending = [isinstance(layer.attend, SelfAttention) for layer in net.up if hasattr(layer, "attend")]
+    assert attending == [True] * 3 + [False] * 3  # 4×4, then 8×8
+    assert net(torch.randn(2, 3, 8, 8), torch.rand(2)).shape == (2, 3, 8, 8)
+
+
 def test_time_and_label_matter_and_a_single_time_serves_the_batch() -> None:
     net, x_t, label = unet(classes=3), torch.randn(2, 3, 8, 8), torch.tensor([0, 1])
     one = net(x_t, torch.full((1,), 0.3), label)
