@@ -17,7 +17,7 @@ from genfoundry.params import read
 SOURCE = Path("src/genfoundry")
 MODULES = sorted(SOURCE.rglob("*.py"))
 PIPELINE = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"]
-COMMANDS = {"repro", "run_profile", "ui"}  # scripts that are no stages
+COMMANDS = {"repro", "run_profile", "start_profile", "ui"}  # scripts that are no stages
 STAGES = sorted(p.stem for p in Path("pipelines").glob("*.py") if p.stem not in COMMANDS)
 
 # Who may import whom: a layer sees itself and those below it.

@@ -17,6 +17,7 @@ from genfoundry.files import write_atomic
 from genfoundry.params import PARAMS, Dataset, Params, ParamsError, load, read, write
 
 REPORTED = ("dist", "history", "metrics", "onnx", "plots")  # what the report is made from
+START_BATCH = 4  # images in a step that only shows that a run starts
 INTERPRETER = Path(sys.executable).parent  # where `dvc`, and the `python` of dvc.yaml, are
 
 
@@ -161,17 +162,61 @@ def run_profile(name: str, runs: Sequence[str] = ()) -> int:
     Raises:
         ParamsError: there is no such profile.
     """
+    clone = Path("build") / name
+    make_profile(name, clone)
+    return in_folder(clone, "pipelines/repro.py", *runs)
+
+
+def start_profile(name: str, steps: int, runs: Sequence[str] = ()) -> int:
+    """The first `steps` of a profile's runs, exported and gated but not measured: whether they would start at all.
+
+    In `build/<name>-start/`, with the profile's networks and losses, on small batches.
+
+    Raises:
+        ParamsError: there is no such profile, or no such run.
+    """
+    clone = Path("build") / f"{name}-start"
+    make_profile(name, clone)
+    shorten(clone / PARAMS, steps)
+    known = load(clone / PARAMS).runs
+    unknown = [run for run in runs if run not in known]
+    if unknown:
+        raise ParamsError(f"runs: there is no {', '.join(unknown)} in this profile, which has {', '.join(known)}")
+    targets = [f"export@{run}" for run in runs or known]
+    return in_folder(clone, "-m", "dvc", "repro", "--keep-going", *targets)
+
+
+def shorten(file: Path, steps: int) -> None:
+    """All runs of a params.yaml end after `steps` of few images; their networks and losses stay."""
+    tree = read(file)
+    every = {"log_every": steps, "sample_every": steps, "checkpoint_every": steps, "pictures": START_BATCH}
+    for run in tree["runs"].values():
+        batch_size = min(run["training"]["batch_size"], START_BATCH)
+        run["training"] |= {"steps": steps, "batch_size": batch_size, **every}
+    write(tree, file)
+
+
+def make_profile(name: str, clone: Path) -> None:
+    """A clone whose params.yaml has the numbers of `profiles/<name>.yaml`.
+
+    Raises:
+        ParamsError: there is no such profile.
+    """
     profile = Path("profiles") / f"{name}.yaml"
     if not profile.exists():
         raise ParamsError(
             f"there is no {profile}; there are {', '.join(p.stem for p in Path('profiles').glob('*.yaml'))}"
         )
-    clone = Path("build") / name
     make_clone(clone)
     merge(PARAMS, profile, clone / PARAMS)
-    environment = {**os.environ, "PYTHONPATH": "src"}
     print(f"profile {name}: everything is made in {clone}/", flush=True)
-    return subprocess.run([sys.executable, "pipelines/repro.py", *runs], cwd=clone, env=environment).returncode
+
+
+def in_folder(folder: Path, *arguments: str) -> int:
+    """This Python on `arguments` there, with the environment's own commands first on its path."""
+    path = os.pathsep.join([str(INTERPRETER), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PYTHONPATH": "src", "PATH": path}
+    return subprocess.run([sys.executable, *arguments], cwd=folder, env=environment).returncode
 
 
 def make_clone(target: Path) -> None:

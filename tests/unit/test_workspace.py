@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from genfoundry.params import Params, ParamsError, load, read
-from genfoundry.workspace import dvc, folders_stamp, merge, refetch, repro, run_profile
+from genfoundry.workspace import START_BATCH, dvc, folders_stamp, merge, refetch, repro, run_profile, shorten
 from tests.unit import tiny
 from tests.unit.conftest import write_params
 from tests.unit.data.made import write_pictures
@@ -47,6 +47,17 @@ def test_an_unknown_profile_is_named_with_those_there_are(workspace: Path) -> No
     with pytest.raises(ParamsError, match=r"there is no profiles/smok\.yaml; there are smoke"):
         run_profile("smok")
     assert not Path("build").exists()
+
+
+def test_a_shortened_run_keeps_all_but_its_length(workspace: Path) -> None:
+    before = read(Path("params.yaml"))
+    shorten(Path("params.yaml"), 6)
+    after = read(Path("params.yaml"))
+    training = after["runs"]["tiny"]["training"]
+    assert load().runs["tiny"].training.steps == 6
+    assert training["batch_size"] == min(START_BATCH, before["runs"]["tiny"]["training"]["batch_size"])
+    assert training["optimizers"] == before["runs"]["tiny"]["training"]["optimizers"]
+    assert {**after["runs"]["tiny"], "training": None} == {**before["runs"]["tiny"], "training": None}
 
 
 def test_an_unknown_run_is_named_before_anything_starts(workspace: Path) -> None:
