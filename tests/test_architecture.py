@@ -75,7 +75,7 @@ def test_no_line_asks_for_a_family_by_name(path):
         (r"^\s*(from|import) mlflow", "tracking.py"),
         (r"\btorch\.load\(", None),
         (r"^\s*(from|import) .*\bpickle\b|\bpickle\.", "data/unpickle.py"),
-        (r"log_var\.exp\(\) - 1", "losses.py"),
+        (r"ratio\.exp\(\) - 1", "losses.py"),
     ],
 )
 def test_each_line_knows_its_room(pattern, home):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+
 from pydantic import PositiveInt
 from torch import nn
 

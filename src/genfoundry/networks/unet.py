@@ -30,7 +30,9 @@ class TimeEmbedding(nn.Module):
 class ResidualBlock(nn.Module):
     """GroupNorm, SiLU, convolution, twice; the time scales and shifts in between (Nichol & Dhariwal 2021)."""
 
-    def __init__(self, fan_in: int, fan_out: int, features: int, dropout: float = 0.0, attends: bool = False) -> None:
+    def __init__(
+        self, fan_in: int, fan_out: int, features: int, dropout: float = 0.0, attends: bool = False
+    ) -> None:
         super().__init__()
         self.norm_in = nn.GroupNorm(GROUPS, fan_in)
         self.conv_in = nn.Conv2d(fan_in, fan_out, 3, padding=1)

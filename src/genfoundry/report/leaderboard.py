@@ -152,7 +152,8 @@ def to_markdown(found: Iterable[Board]) -> str:
 
 def _table(board: Board) -> list[list[str]]:
     head = [title(board), *board.metrics]
-    return [head, *([run, *(_cell(line[m]) if m in line else "" for m in board.metrics)] for run, line in board.lines)]
+    cells = ([run, *(_cell(line[m]) if m in line else "" for m in board.metrics)] for run, line in board.lines)
+    return [head, *cells]
 
 
 def title(board: Board) -> str:
