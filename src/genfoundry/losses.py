@@ -17,6 +17,11 @@ def squared_error(x: Tensor, x_hat: Tensor) -> Tensor:
     return (x_hat - x).square().flatten(1).sum(dim=1)
 
 
+def absolute_error(x: Tensor, x_hat: Tensor) -> Tensor:
+    """Absolute error, the mean over an image, (N, C, H, W) twice → (N,)."""
+    return (x_hat - x).abs().flatten(1).mean(dim=1)
+
+
 def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
     """−log p(x) in nats summed over an image, for pixels x in [0, 1]; (N,); Kingma 2014, appendix C.1."""
     # Not F.binary_cross_entropy_with_logits, whose export to ONNX overflows.
@@ -63,6 +68,14 @@ def discriminator_hinge(real_logits: Tensor, fake_logits: Tensor) -> Loss:
     )
 
 
+def discriminator_least_squares(real_logits: Tensor, fake_logits: Tensor) -> Loss:
+    """Equation 9 of Mao et al. 2017: 1 for what is real, 0 for what is not; logits of any shape."""
+    return Loss(
+        {"real": 0.5 * (real_logits - 1.0).square().mean(), "fake": 0.5 * fake_logits.square().mean()},
+        {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()},
+    )
+
+
 def critic(real_logits: Tensor, fake_logits: Tensor) -> Loss:
     """−(E f(x) − E f(G(z))), a bound on the Wasserstein distance for 1-Lipschitz f: Arjovsky 2017, equation 2."""
     distance = real_logits.mean() - fake_logits.mean()
@@ -84,11 +97,17 @@ def generator_linear(logits: Tensor) -> Tensor:
     return -logits.mean()
 
 
+def generator_least_squares(logits: Tensor) -> Tensor:
+    """½ E(D(G(z)) − 1)²; equation 9 of Mao et al. 2017."""
+    return 0.5 * (logits - 1.0).square().mean()
+
+
 GENERATOR = {
     "minimax": generator_minimax,
     "non_saturating": generator_non_saturating,
     "hinge": generator_linear,
     "wasserstein": generator_linear,
+    "least_squares": generator_least_squares,
 }
 
 DISCRIMINATOR = {
@@ -96,6 +115,7 @@ DISCRIMINATOR = {
     "non_saturating": discriminator,
     "hinge": discriminator_hinge,
     "wasserstein": critic,
+    "least_squares": discriminator_least_squares,
 }
 
 

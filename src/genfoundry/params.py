@@ -291,6 +291,7 @@ class Data(Strict):
     dataset: Name
     classes: tuple[str, ...] | None = Field(default=None, min_length=1)  # learn from these alone
     labels: PositiveInt | None = None  # images that keep their label, as many of each class; the others lose it
+    flip: bool = False  # mirror half of the images left to right, drawn anew at each step, in training alone
     binarize: bool = False  # a pixel is 1 with its grey value's probability, drawn anew at each step
     degradations: dict[Degradation, PositiveFloat] = {}  # what a `restore` graph undoes, and how much of it
 

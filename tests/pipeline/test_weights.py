@@ -12,11 +12,15 @@ from genfoundry.params import Weights, read, validate
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
 
-ENTRIES = read(Path(__file__).parents[2] / "profiles/full.yaml")["weights"]
+ENTRIES = {
+    name: entry
+    for file in ("params.yaml", "profiles/full.yaml")
+    for name, entry in read(Path(__file__).parents[2] / file)["weights"].items()
+}
 
 
 def published(name: str, folder: Path) -> dict[str, torch.Tensor]:
-    """The tensors of an entry that profiles/full.yaml has."""
+    """The tensors of an entry."""
     fetch_weights(name, validate(Weights, ENTRIES[name], f"weights.{name}"), folder / name)
     return read_weights(name, folder)
 

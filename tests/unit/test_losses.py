@@ -22,6 +22,10 @@ def test_squared_error_is_summed_over_each_image() -> None:
     assert not losses.squared_error(X, X).any()
 
 
+def test_absolute_error_is_the_mean_over_each_image() -> None:
+    torch.testing.assert_close(losses.absolute_error(X, LOGITS), F.l1_loss(LOGITS, X, reduction="none").mean((1, 2, 3)))
+
+
 @pytest.mark.parametrize("x", [X, X.round()])
 def test_bernoulli_nll_is_the_distribution_s(x: torch.Tensor) -> None:
     expected = per_image(-Bernoulli(logits=LOGITS, validate_args=False).log_prob(x))
@@ -98,6 +102,13 @@ def test_in_linear_games_the_generator_undoes_the_discriminator_s_fake_side(name
 def test_the_hinge_is_content_beyond_its_margins() -> None:
     assert losses.discriminator_hinge(torch.tensor([[1.5]]), torch.tensor([[-1.5]])).total == 0
     assert losses.discriminator_hinge(torch.tensor([[0.0]]), torch.tensor([[0.5]])).total == 2.5
+
+
+def test_least_squares_pull_logits_to_what_each_side_is() -> None:
+    ones, zeros = torch.ones(3, 1, 2, 2), torch.zeros(3, 1, 2, 2)
+    assert losses.discriminator_least_squares(ones, zeros).total == 0
+    assert losses.discriminator_least_squares(zeros, ones).total == losses.generator_least_squares(-ones) / 2 == 1
+    assert losses.generator_least_squares(ones) == 0
 
 
 def linear(weight: torch.Tensor):

@@ -15,7 +15,7 @@ from genfoundry.params import Data, Dataset, Degradation
 from genfoundry.pictures import from_bytes
 from genfoundry.spec import IMAGE_KEYS, DataSpec
 
-BINARIZE, DEGRADE, CHOOSE = 1, 2, 3  # streams of randomness beside the batches' own
+BINARIZE, DEGRADE, CHOOSE, FLIP = 1, 2, 3, 4  # streams of randomness beside the batches' own
 
 
 class Supply(Protocol):
@@ -29,6 +29,8 @@ def supply(split: Split, spec: DataSpec, data: Data, batch_size: int, seed: int)
     found: Supply = Batches(of_classes(split, spec, data.classes), batch_size, seed)
     if data.labels:
         found = Labelled(found, Batches(labelled(split, spec, data.labels, seed), batch_size, seed + CHOOSE))
+    if data.flip:
+        found = Flipped(found, batch_size, seed)
     if data.binarize:
         found = Binarized(found, seed)
     return Degraded(found, data.degradations, seed) if data.degradations else found
@@ -78,6 +80,21 @@ class Labelled:
         """`image` without labels; `labelled` (N, C, H, W) with `label` (N,)."""
         few = self._few.at(step)
         return {"image": self._everything.at(step)["image"], "labelled": few["image"], "label": few["label"]}
+
+
+class Flipped:
+    """Half of a batch's rows mirrored left to right, in all of its images alike."""
+
+    def __init__(self, batches: Supply, batch_size: int, seed: int) -> None:
+        self._batches, self._batch_size, self._seed = batches, batch_size, seed
+
+    def at(self, step: int) -> dict[str, np.ndarray]:
+        """The batch; labels (N,) stay as they are."""
+        mirrored = np.random.default_rng([self._seed, step, FLIP]).random(self._batch_size) < 0.5
+        return {
+            key: np.where(mirrored[:, None, None, None], array[..., ::-1], array) if array.ndim == 4 else array
+            for key, array in self._batches.at(step).items()
+        }
 
 
 class Binarized:

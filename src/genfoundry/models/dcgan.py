@@ -8,24 +8,8 @@ from torch import Tensor, nn
 
 from genfoundry import losses
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
-from genfoundry.networks.convnet import halvings
+from genfoundry.networks.convnet import ToUnit, halvings, init_weights
 from genfoundry.params import Strict
-
-
-def init_weights(module: nn.Module) -> None:
-    """N(0, 0.02²) for convolutions and N(1, 0.02²) for BatchNorm's scale; Radford 2016, section 4."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-    elif isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1.0, 0.02)
-
-
-class ToUnit(nn.Module):
-    """tanh's [-1, 1] → the contract's [0, 1]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
-        return torch.tanh(x) * 0.5 + 0.5
 
 
 def conv_generator(noise_dim: int, channels: int, shape: tuple[int, int, int]) -> nn.Sequential:

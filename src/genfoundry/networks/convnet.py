@@ -1,9 +1,10 @@
-"""A convolutional encoder and its mirror, for small images."""
+"""Parts of convolutional networks; an encoder and its mirror, for small images."""
 
 from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 
@@ -14,6 +15,22 @@ def halvings(height: int, width: int, smallest: int = 4) -> int:
     while shared % 2 == 0 and min(height, width) // 2 >= smallest:
         height, width, shared, count = height // 2, width // 2, shared // 2, count + 1
     return count
+
+
+def init_weights(module: nn.Module) -> None:
+    """N(0, 0.02²) for convolutions and N(1, 0.02²) for BatchNorm's scale; Radford 2016, section 4."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+class ToUnit(nn.Module):
+    """tanh's [-1, 1] → the contract's [0, 1]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Elementwise, any shape."""
+        return torch.tanh(x) * 0.5 + 0.5
 
 
 class ConvEncoder(nn.Module):

@@ -27,6 +27,7 @@ from genfoundry.tasks import (
     likelihood,
     reconstruct,
     restore,
+    translate,
 )
 
 #: In the order of a reader's interest.
@@ -38,6 +39,7 @@ TASKS: tuple[Task, ...] = (
     anomaly.TASK,
     *restore.TASKS,
     *likelihood.TASKS,
+    *translate.TASKS,
 )
 
 

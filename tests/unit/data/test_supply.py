@@ -23,7 +23,7 @@ def test_a_plain_run_sees_the_batches_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [{}, {"binarize": True}, {"labels": 30}, {"degradations": {"noise": 0.1, "mask": 0.5}}]
+    "data", [{}, {"flip": True}, {"binarize": True}, {"labels": 30}, {"degradations": {"noise": 0.1, "mask": 0.5}}]
 )
 def test_a_batch_is_a_pure_function_of_its_step(data: dict[str, object]) -> None:
     for key, value in batch(3, **data).items():
@@ -50,6 +50,20 @@ def test_labels_are_shared_out_equally_and_the_rest_lose_theirs() -> None:
 def test_labels_that_cannot_be_shared_out_are_an_error(count: int) -> None:
     with pytest.raises(DataError, match=f"data.labels: {count}"):
         labelled(SPLIT, SPEC, count, seed=0)
+
+
+def test_half_of_the_rows_are_mirrored_in_all_their_images_alike() -> None:
+    arrays = {"source": SPLIT.images, "target": 255 - SPLIT.images, "label": SPLIT.labels}
+    plain, found = (supply(Split(arrays), SPEC, Data(dataset="x", flip=flip), 64, seed=1) for flip in (False, True))
+    mirrored = 0
+    for step in range(10):
+        before, after = plain.at(step), found.at(step)
+        assert np.array_equal(after["label"], before["label"])
+        assert np.array_equal(after["target"], 255 - after["source"])
+        turned = (after["source"] == before["source"][..., ::-1]).all(axis=(1, 2, 3))
+        assert np.array_equal(after["source"][~turned], before["source"][~turned])
+        mirrored += int(turned.sum())
+    assert 0.45 < mirrored / 640 < 0.55
 
 
 def test_binarized_pixels_are_white_as_often_as_they_were_bright() -> None:

@@ -1,0 +1,123 @@
+"""Paired image-to-image translation with a conditional adversary (Isola et al. 2017)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from genfoundry import losses
+from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase
+from genfoundry.networks.convnet import ToUnit, halvings, init_weights
+from genfoundry.networks.patchgan import patchgan
+from genfoundry.params import Strict
+
+WIDEST = 8  # times `channels`, at most
+NOISY = 8  # pixels of a side: the paper's three layers with dropout give maps up to this
+
+
+def down(fan_in: int, fan_out: int, norm: bool) -> nn.Sequential:
+    """(N, fan_in, H, W) → (N, fan_out, H/2, W/2)."""
+    convolution = nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1, bias=not norm)
+    return nn.Sequential(convolution, *([nn.BatchNorm2d(fan_out)] if norm else []), nn.LeakyReLU(0.2))
+
+
+def up(fan_in: int, fan_out: int, dropout: float) -> nn.Sequential:
+    """(N, fan_in, H, W) → (N, fan_out, 2H, 2W)."""
+    convolution = nn.ConvTranspose2d(fan_in, fan_out, 4, stride=2, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(fan_out), nn.Dropout(dropout), nn.ReLU())
+
+
+class UNetGenerator(nn.Module):
+    """Encoder and decoder whose maps of equal size stand side by side; section 3.2.1 and appendix 6.1.1.
+
+    The sides are halved while both are even, to 1 × 1 where they are powers of 2. Neither the first nor the innermost
+    map is normalised. Dropout is the paper's noise, and rests in evaluation.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], channels: int, dropout: float) -> None:
+        super().__init__()
+        depth, height, width = shape
+        levels = halvings(height, width, smallest=1)
+        widths = [channels * min(2**level, WIDEST) for level in range(levels)]
+        self.down = nn.ModuleList(
+            down(fan_in, fan_out, norm=0 < level < levels - 1)
+            for level, (fan_in, fan_out) in enumerate(pairwise([depth, *widths]))
+        )
+        self.up = nn.ModuleList()
+        fan_in = widths[-1]
+        for level in reversed(range(1, levels)):
+            noisy = max(height, width) >> level <= NOISY
+            self.up.append(up(fan_in, widths[level - 1], dropout if noisy else 0.0))
+            fan_in = 2 * widths[level - 1]
+        self.head = nn.Sequential(nn.ConvTranspose2d(fan_in, depth, 4, stride=2, padding=1), ToUnit())
+        self.apply(init_weights)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, C, H, W) in [0, 1] → the same."""
+        h, kept = image * 2.0 - 1.0, []
+        for layer in self.down:
+            h = layer(h)
+            kept.append(h)
+        h = kept.pop()
+        for layer in self.up:
+            h = torch.cat([layer(h), kept.pop()], dim=1)
+        return self.head(h)
+
+
+class Pix2Pix(GenerativeModel):
+    """G turns a source into its target; D sees both and tells a true target from G's."""
+
+    class Params(Strict):
+        """`adversarial` 0 leaves the U-Net with L1 alone. `l1`: the paper's 100 in [-1, 1] are 200 in our [0, 1]."""
+
+        generator_channels: PositiveInt
+        discriminator_channels: PositiveInt
+        patch_halvings: PositiveInt  # see networks/patchgan.py
+        dropout: float = Field(ge=0.0, lt=1.0)
+        adversarial: float = Field(ge=0.0)
+        l1: PositiveFloat
+
+    needs = frozenset({"source", "target"})
+
+    def __init__(self, params: Params, data: DataSpec) -> None:
+        super().__init__(params, data)
+        self.params, self.data = params, data
+        self.generator = UNetGenerator(data.shape, params.generator_channels, params.dropout)
+        if params.adversarial:
+            depth = 2 * data.shape[0]
+            self.discriminator = patchgan(depth, params.discriminator_channels, params.patch_halvings)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """The discriminator, where there is one, then the generator; section 3.3."""
+        generator = Phase("generator", self.generator, self.generator_loss)
+        if not self.params.adversarial:
+            return (generator,)
+        return Phase("discriminator", self.discriminator, self.discriminator_loss), generator
+
+    def logits(self, source: Tensor, target: Tensor) -> Tensor:
+        """D(x, y): (N, C, H, W) in [0, 1] twice → (N, 1, H', W')."""
+        return self.discriminator(torch.cat([source, target], dim=1) * 2.0 - 1.0)
+
+    def discriminator_loss(self, batch: Batch) -> Loss:
+        """−L_cGAN of equation 1."""
+        x, y = batch["source"], batch["target"]
+        with torch.no_grad():
+            fake = self.generator(x)
+        return losses.discriminator(self.logits(x, y), self.logits(x, fake))
+
+    def generator_loss(self, batch: Batch) -> Loss:
+        """Equation 4, whose L_cGAN is that of section 3.3, −E log D(x, G(x)); equation 3 where it stands alone."""
+        x, y = batch["source"], batch["target"]
+        fake = self.generator(x)
+        terms = {"l1": self.params.l1 * losses.absolute_error(y, fake).mean()}
+        if self.params.adversarial:
+            terms["adversarial"] = self.params.adversarial * losses.generator_non_saturating(self.logits(x, fake))
+        return Loss(terms)
+
+    def graphs(self) -> tuple[Graph, ...]:
+        """`translate` alone: the discriminator does not ship."""
+        image = self.data.image
+        return (Graph("translate", self.generator, {"image": image}, {"translation": image}),)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from genfoundry.contract import GenerativeModel
+from genfoundry.models import build
+from genfoundry.models.pix2pix import UNetGenerator
+from tests.unit import tiny
+
+PARAMS = {"generator_channels": 4, "discriminator_channels": 4, "patch_halvings": 1, "dropout": 0.5, "l1": 10.0}
+SHAPE = (3, 16, 16)
+
+
+def pix2pix(adversarial: float) -> GenerativeModel:
+    torch.manual_seed(0)
+    return build("pix2pix", {**PARAMS, "adversarial": adversarial}, tiny.DataSpec(SHAPE, ()))
+
+
+def batch() -> dict[str, torch.Tensor]:
+    source, target = torch.rand(2, 4, *SHAPE)
+    return {"source": source, "target": target}
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 64, 64), (1, 28, 28), (3, 32, 48), (1, 30, 30)])
+def test_a_translation_has_the_size_of_its_source(shape: tuple[int, int, int]) -> None:
+    x = torch.rand(2, *shape)
+    assert UNetGenerator(shape, channels=2, dropout=0.0)(x).shape == x.shape
+
+
+def test_detail_passes_beside_the_bottleneck() -> None:
+    torch.manual_seed(0)
+    net = UNetGenerator(SHAPE, channels=2, dropout=0.0).eval()
+    nn.init.zeros_(net.down[-1][0].weight)
+    x = torch.rand(1, *SHAPE, requires_grad=True)
+    (slope,) = torch.autograd.grad(net(x).square().sum(), x)
+    assert (slope != 0).all()
+
+
+def test_dropout_is_on_small_maps_alone_and_rests_in_evaluation() -> None:
+    net, x = UNetGenerator((3, 64, 64), channels=2, dropout=0.5), torch.rand(2, 3, 64, 64)
+    assert [layer.p for layer in net.modules() if isinstance(layer, nn.Dropout)] == [0.5, 0.5, 0.5, 0.0, 0.0]
+    assert not torch.equal(net(x), net(x))
+    assert torch.equal(net.eval()(x), net(x))
+
+
+def test_without_an_adversary_there_is_neither_its_phase_nor_its_network() -> None:
+    alone = pix2pix(adversarial=0.0)
+    assert [phase.optimizer for phase in alone.phases()] == ["generator"]
+    assert set(alone.phases()[0].loss(batch()).terms) == {"l1"}
+    assert {name.split(".")[0] for name, _ in alone.named_parameters()} == {"generator"}
+
+
+def test_both_runs_begin_with_the_same_generator() -> None:
+    pairs = zip(pix2pix(0.0).generator.parameters(), pix2pix(1.0).generator.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_discriminator_judges_the_target_by_its_source() -> None:
+    model, given = pix2pix(adversarial=1.0), batch()
+    one = model.logits(given["source"], given["target"])
+    assert not torch.allclose(one, model.logits(given["source"].flip(0), given["target"]))
+    assert not torch.allclose(one, model.logits(given["source"], given["target"].flip(0)))
+
+
+def test_l1_is_the_mean_error_times_its_weight() -> None:
+    model, given = pix2pix(adversarial=0.0).eval(), batch()
+    expected = 10.0 * (model.generator(given["source"]) - given["target"]).abs().mean()
+    torch.testing.assert_close(model.phases()[0].loss(given).total, expected)
