@@ -84,7 +84,7 @@ def test_valid_file_gives_typed_params(params_file: Callable[..., Path]) -> None
             "runs.tiny.evaluation.perceptual: there is no weights.lpips",
         ),
         ({"runs__tiny__evaluation__perceptual": None}, "runs.tiny.evaluation.perceptual: Field required"),
-        ({"runs__tiny__data__degradations": {"scale": 2.5}}, "runs.tiny.data.degradations: scale is a whole number"),
+        ({"runs__tiny__data__degradations": {"scale": 2.5}}, "runs.tiny.data.degradations: scale is a whole"),
         ({"runs__tiny__data__degradations": {"scale": 1}}, "runs.tiny.data.degradations: scale is a whole number"),
         (
             {"runs__tiny__data__degradations": {"scale": 2, "noise": 0.1}},

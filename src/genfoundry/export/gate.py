@@ -110,7 +110,8 @@ def cases(gate: Gate, axes: tuple[str, ...]) -> Iterator[tuple[int, dict[str, in
     others = [axis for axis in axes if axis != BATCH]
     turns = range(len(gate.sizes) if others else 1)
     for seed, batch, turn in product(range(gate.seeds), gate.batches, turns):
-        yield seed, {BATCH: batch} | {axis: gate.sizes[(turn + i) % len(gate.sizes)] for i, axis in enumerate(others)}
+        chosen = {axis: gate.sizes[(turn + i) % len(gate.sizes)] for i, axis in enumerate(others)}
+        yield seed, {BATCH: batch, **chosen}
 
 
 def misshapen(graph: Graph, outputs: Arrays, sizes: dict[str, int]) -> Iterator[str]:

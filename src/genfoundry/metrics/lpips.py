@@ -58,4 +58,5 @@ def lpips(evidence: Paired, _: Evaluation) -> float:
     return float(evidence.distances.mean(dtype=np.float64))
 
 
-METRIC = Metric("lpips", "lower", lpips, "LPIPS 0.1 by the extractor's weights, mean over images", needs_distances=True)
+DEFINITION = "LPIPS 0.1 by the extractor's weights, mean over images"
+METRIC = Metric("lpips", "lower", lpips, DEFINITION, needs_distances=True)

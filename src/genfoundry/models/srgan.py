@@ -14,7 +14,7 @@ from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, P
 from genfoundry.networks.lpips import LPIPS
 from genfoundry.params import Strict
 
-HALVINGS = 4  # of the discriminator, figure 4
+HALVINGS, SLOPE = 4, 0.2  # of the discriminator, figure 4
 
 
 class Residual(nn.Module):
@@ -85,16 +85,22 @@ class Restore(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Figure 4, but its last layer sees the mean over all places, so that images have any size."""
+    """Figure 4 for images of any size: its last layer sees the mean over all places.
+
+    Without BatchNorm, which would give real and generated batches, each seen alone, the same means to tell apart.
+    """
 
     def __init__(self, channels: int, depth: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [conv(depth, channels), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [conv(depth, channels), nn.LeakyReLU(SLOPE)]
         for level in range(HALVINGS):
             fan_in, wide = channels << max(0, level - 1), channels << level
-            same = [conv(fan_in, wide), nn.BatchNorm2d(wide), nn.LeakyReLU(0.2)] if level else []
-            layers += [*same, conv(wide, wide, stride=2), nn.BatchNorm2d(wide), nn.LeakyReLU(0.2)]
+            same = [conv(fan_in, wide), nn.LeakyReLU(SLOPE)] if level else []
+            layers += [*same, conv(wide, wide, stride=2), nn.LeakyReLU(SLOPE)]
         self.features, self.head = nn.Sequential(*layers), nn.Linear(wide, 1)
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d):  # what BatchNorm did for the size of activations
+                nn.init.kaiming_normal_(layer.weight, SLOPE)
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] → logits (N, 1)."""
@@ -153,7 +159,7 @@ class SRGAN(GenerativeModel):
         return Loss({"mse": error}, {"psnr": -10.0 * error.log10()})
 
     def discriminator_loss(self, batch: Batch) -> Loss:
-        """Equation 2; real and generated in separate batches, so that BatchNorm sees each alone."""
+        """Equation 2."""
         with torch.no_grad():
             fake = self.generator(batch["degraded"])
         return losses.discriminator(self.discriminator(batch["image"]), self.discriminator(fake))

@@ -82,4 +82,5 @@ def test_the_perceptual_distance_leads_where_it_is_measured(
     scores, protocol = score({TASK: TASK.find(asked)}, asked.artifact, asked.config, seed=0)
     assert [name for name, words in protocol.items() if words["leads"]] == [f"super_resolve_{leader}"]
     assert ("super_resolve_lpips" in scores) == (perceptual is not None)
-    assert {words.get("extractor") for words in protocol.values()} == {getattr(perceptual, "protocol", {}).get("extractor")}
+    cited = None if perceptual is None else perceptual.protocol["extractor"]
+    assert {words.get("extractor") for words in protocol.values()} == {cited}
