@@ -12,7 +12,7 @@ from genfoundry.contract import DataSpec, GenerativeModel, Learner
 from genfoundry.data.supply import offered, seen
 from genfoundry.judge.model import Judge
 from genfoundry.models import build
-from genfoundry.params import NO_WEIGHTS, PARAMS, Dataset, Extractor, Params, ParamsError, Run, Training, load
+from genfoundry.params import NO_WEIGHTS, PARAMS, Data, Dataset, Extractor, Params, ParamsError, Run, Training, load
 
 HINTS = "`labels` gives labelled, `degradations` gives degraded and mask, the data set the rest"
 
@@ -65,6 +65,7 @@ def check_run(name: str, run: Run, dataset: Dataset) -> None:
         spec = seen(DataSpec(dataset.shape, dataset.classes), run.data)
         model = build(run.family, run.model, spec, f"runs.{name}.model")
     check_weights(f"runs.{name}.weights", run, model)
+    check_sides(f"runs.{name}.data", run.data, model, dataset.shape)
     check_optimizers(f"runs.{name}.training", run.family, model, run.training)
     lacking = sorted(model.needs - offered(dataset, run.data))
     if lacking:
@@ -81,6 +82,23 @@ def check_weights(path: str, run: Run, model: GenerativeModel) -> None:
         raise ParamsError(f"{path}: {run.family} needs published weights here, and there are none")
     if model.published() is None and run.weights != NO_WEIGHTS:
         raise ParamsError(f"{path}: {run.family} has no use for {run.weights!r} here; say {NO_WEIGHTS}")
+
+
+def check_sides(path: str, data: Data, model: GenerativeModel, shape: tuple[int, int, int]) -> None:
+    """Images and patches can be degraded to whole pixels, and patches are for models that take images of any size.
+
+    Raises:
+        ParamsError: they cannot, or are not.
+    """
+    sides = {*shape[1:], *([data.patch] if data.patch else [])}
+    for side in sorted(sides):
+        if side % data.scale:
+            raise ParamsError(f"{path}.degradations.scale: {side} pixels cannot be {data.scale} times fewer")
+    if data.patch and data.patch > min(shape[1:]):
+        raise ParamsError(f"{path}.patch: {data.patch} pixels are more than the images have")
+    taken = [spec for graph in model.graphs() for spec in graph.inputs.values() if spec.kind == "image"]
+    if data.patch and not all(isinstance(side, str) for spec in taken for side in spec.shape[2:]):
+        raise ParamsError(f"{path}.patch: this family takes images of one size")
 
 
 def check_optimizers(path: str, who: str, model: Learner, training: Training) -> None:

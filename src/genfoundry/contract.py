@@ -84,6 +84,11 @@ class Graph:
         if self.name not in VOCABULARY:
             raise ValueError(f"graph {self.name!r} is not one of {', '.join(VOCABULARY)}")
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the dynamic axes of its inputs."""
+        return tuple(dict.fromkeys(axis for spec in self.inputs.values() for axis in spec.axes))
+
 
 class Scan(nn.Module):
     """A step done over and over: state ← step(state, *row, *constants) for each row, then `after(state)`.

@@ -90,4 +90,4 @@ def model_card(card: Mapping[str, Any]) -> str:
 
 def _signature(specs: Mapping[str, Mapping[str, Any]]) -> str:
     typed = {name: TensorSpec.from_json(spec) for name, spec in specs.items()}
-    return ", ".join(f"`{name}` {spec.kind} {list(spec.shape)}" for name, spec in typed.items())
+    return ", ".join(f"`{name}` {spec.kind} `{list(spec.shape)}`" for name, spec in typed.items())

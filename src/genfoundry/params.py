@@ -294,12 +294,29 @@ class Data(Strict):
     flip: bool = False  # mirror half of the images left to right, drawn anew at each step, in training alone
     binarize: bool = False  # a pixel is 1 with its grey value's probability, drawn anew at each step
     degradations: dict[Degradation, PositiveFloat] = {}  # what a `restore` graph undoes, and how much of it
+    patch: PositiveInt | None = None  # the side of a random square of each image, which training sees in its place
+
+    @field_validator("degradations")
+    @classmethod
+    def _one_size(cls, degradations: dict[Degradation, float]) -> dict[Degradation, float]:
+        scale = degradations.get("scale", 2.0)
+        if scale < 2.0 or scale % 1.0:
+            raise ValueError("scale is a whole number, 2 or more")
+        if "scale" in degradations and len(degradations) > 1:
+            raise ValueError("scale takes no turns with others, which keep the size")
+        return degradations
+
+    @property
+    def scale(self) -> int:
+        """How many times smaller the sides of degraded images are."""
+        return int(self.degradations.get("scale", 1))
 
 
 class RunEvaluation(Strict):
     """What a run is compared with."""
 
     rival: Name  # another run, whose shipped files are the baseline; itself where there is none
+    perceptual: Name  # an entry of `weights` that measures distances between images, or none; DVC wants the key
 
 
 class Run(Strict):
@@ -339,6 +356,7 @@ class Gate(Strict):
     """What ONNX Runtime may differ from torch by; see docs/architecture.md."""
 
     batches: tuple[PositiveInt, ...] = Field(min_length=2)
+    sizes: tuple[PositiveInt, ...] = Field(default=(16, 17, 40), min_length=1)  # of other dynamic axes, in turn
     seeds: PositiveInt
     max_abs: PositiveFloat
     mean_abs: PositiveFloat
@@ -452,6 +470,8 @@ def _unknown_in_run(params: Params, name: str) -> Iterator[str]:
     known = dataset.classes if dataset else run.data.classes or ()
     if run.weights not in (NO_WEIGHTS, *params.weights):
         yield f"runs.{name}.weights: there is no weights.{run.weights}"
+    if run.evaluation.perceptual not in (NO_WEIGHTS, *params.weights):
+        yield f"runs.{name}.evaluation.perceptual: there is no weights.{run.evaluation.perceptual}"
     if dataset is None:
         yield f"runs.{name}.data.dataset: {run.data.dataset!r} is not one of {', '.join(params.datasets)}"
     for label in run.data.classes or ():

@@ -39,6 +39,12 @@ def beside(*images: np.ndarray) -> np.ndarray:
     return np.stack(same, axis=1).reshape(-1, *same[0].shape[1:])
 
 
+def enlarged(images: np.ndarray, height: int) -> np.ndarray:
+    """(N, C, H, W) at a whole multiple of its size, by repeating pixels; the same where it has that height."""
+    factor = height // images.shape[2]
+    return images.repeat(factor, axis=2).repeat(factor, axis=3)
+
+
 def png(picture: np.ndarray) -> bytes:
     """(height, width, 1 or 3) uint8 → PNG bytes."""
     stream = io.BytesIO()

@@ -15,6 +15,9 @@ DType = Literal["float32", "int64"]
 #: The entry of an ONNX file's metadata that holds what it says of itself, as JSON.
 METADATA_KEY = "genfoundry"
 
+#: The axis that every input and output begins with.
+BATCH = "batch"
+
 #: The images in a batch, by the data set's layout; "label" stands beside "image" where the classes have names.
 IMAGE_KEYS: Mapping[str, tuple[str, ...]] = {
     "classes": ("image",),
@@ -50,9 +53,9 @@ VOCABULARY: Mapping[str, Word] = {
 class TensorSpec:
     """Shape, meaning and range of one input or output.
 
-    A `str` in `shape` is a dynamic axis: `("batch", 1, 28, 28)`. `image` and `mask` lie in [low, high],
-    `uniform` is drawn from it, `label` counts `high` classes from 0, `normal` is standard normal,
-    `value` is unbounded and never drawn.
+    A `str` in `shape` is a dynamic axis, `("batch", 1, 28, 28)`, or a whole multiple of one: `"2*height"`.
+    `image` and `mask` lie in [low, high], `uniform` is drawn from it, `label` counts `high` classes from 0,
+    `normal` is standard normal, `value` is unbounded and never drawn.
     """
 
     shape: tuple[int | str, ...]
@@ -61,9 +64,25 @@ class TensorSpec:
     high: float = 1.0
     dtype: DType = "float32"
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the dynamic axes."""
+        return tuple(dict.fromkeys(_name(n) for n in self.shape if isinstance(n, str)))
+
+    def sizes(self, **axes: int) -> tuple[int, ...]:
+        """The shape where the dynamic axes have the sizes in `axes`."""
+        return tuple(n if isinstance(n, int) else _times(n) * axes[_name(n)] for n in self.shape)
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether it is the shape of such a tensor, for some sizes of the dynamic axes."""
+        return len(shape) == len(self.shape) and all(
+            size == n if isinstance(n, int) else size % _times(n) == 0
+            for size, n in zip(shape, self.shape, strict=True)
+        )
+
     def draw(self, rng: np.random.Generator, **axes: int) -> np.ndarray:
         """A valid random tensor whose dynamic axes take the sizes in `axes`; the same on every machine."""
-        shape = tuple(axes[n] if isinstance(n, str) else n for n in self.shape)
+        shape = self.sizes(**axes)
         if self.kind == "normal":
             return rng.standard_normal(shape).astype(self.dtype)
         if self.kind == "label":
@@ -84,16 +103,28 @@ class TensorSpec:
         return cls(**{**fields, "shape": tuple(fields["shape"])})
 
 
+def _name(axis: str) -> str:
+    """The axis that it is a multiple of: "2*height" → "height", "batch" → "batch"."""
+    return axis.rpartition("*")[2]
+
+
+def _times(axis: str) -> int:
+    """What multiple it is: "2*height" → 2, "batch" → 1."""
+    return int(axis.rpartition("*")[0] or 1)
+
+
 @dataclass(frozen=True)
 class DataSpec:
     """All that a model may know of its data.
 
-    `shape` is (C, H, W), `classes` is empty where there are no labels, `levels` are the values a pixel can take.
+    `shape` is (C, H, W), `classes` is empty where there are no labels, `levels` are the values a pixel can take,
+    `scale` is how many times smaller the sides of degraded images are.
     """
 
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
     levels: int = 256
+    scale: int = 1
 
     @property
     def dims(self) -> int:

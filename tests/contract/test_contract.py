@@ -9,9 +9,10 @@ import torch
 from genfoundry.closure import closure
 from genfoundry.contract import DataSpec, GenerativeModel, Phase
 from genfoundry.data.degradations import DEGRADATIONS
+from genfoundry.data.supply import seen
 from genfoundry.export import gate, onnx
 from genfoundry.models import build, families, family
-from genfoundry.params import Gate, Training, read, validate
+from genfoundry.params import Data, Gate, Training, read, validate
 from genfoundry.pictures import from_bytes
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.spec import VOCABULARY
@@ -31,7 +32,12 @@ every_family = pytest.mark.parametrize("name", families())
 def tiny(name: str, seed: int = 0) -> GenerativeModel:
     assert name in TINY, f"tests/contract/tiny.yaml has no entry for {name}"
     torch.manual_seed(seed)
-    return build(name, TINY[name]["model"], DATA)
+    return build(name, TINY[name]["model"], seen(DATA, data(name)))
+
+
+def data(name: str) -> Data:
+    """How the family sees its images."""
+    return Data(dataset="squares", degradations=TINY[name].get("degradations", {"mask": 0.3}))
 
 
 def config(name: str, **changes: object) -> Training:
@@ -44,7 +50,7 @@ class Supply:
 
     def __init__(self, name: str) -> None:
         self._keys = tiny(name).needs
-        self._degradations = TINY[name].get("degradations", {"mask": 0.3})
+        self._degradations = data(name).degradations
 
     def at(self, step: int) -> dict[str, np.ndarray]:
         """A pure function of its step."""
@@ -156,7 +162,7 @@ def test_every_graph_ships(name, tmp_path):
         for output, spec in zip(
             [outputs] if len(graph.outputs) == 1 else outputs.values(), graph.outputs.values(), strict=True
         ):
-            assert output.shape == (onnx.EXAMPLE_BATCH, *spec.shape[1:])
+            assert output.shape == spec.sizes(**onnx.example_sizes(graph))
             if spec.kind == "image":
                 assert 0.0 <= output.min() <= output.max() <= 1.0
 

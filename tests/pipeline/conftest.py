@@ -70,8 +70,12 @@ class Workspace:
         """Other runs leave params.yaml, so that a test costs what it is about."""
         tree = read(self.path / "params.yaml")
         used = {tree["runs"][name]["data"]["dataset"] for name in runs}
+        published = {tree["runs"][name]["weights"] for name in runs}
+        published |= {tree["runs"][name]["evaluation"]["perceptual"] for name in runs}
+        published |= {tree["datasets"][name]["judge"]["extractor"] for name in used}
         self.params(**{f"runs.{name}": None for name in tree["runs"] if name not in runs})
         self.params(**{f"datasets.{name}": None for name in tree["datasets"] if name not in used})
+        self.params(**{f"weights.{name}": None for name in tree["weights"] if name not in published})
 
     def append(self, file: str, text: str) -> None:
         """More text at the end of a file."""

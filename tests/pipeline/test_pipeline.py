@@ -168,7 +168,7 @@ def test_a_new_family_needs_a_file_and_an_entry(workspace):
         "data": {"dataset": "mnist"},
         "model": {"latent_dim": 8},
         "training": {"steps": 40, "batch_size": 64, "log_every": 20, "sample_every": 20, "checkpoint_every": 20},
-        "evaluation": {"rival": "linear"},
+        "evaluation": {"rival": "linear", "perceptual": "none"},
     }
     entry["training"]["optimizers"] = {"linear": {"lr": 0.002}}
     workspace.params(**{"runs.linear": entry})

@@ -12,15 +12,11 @@ from genfoundry.params import Weights, read, validate
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
 
-ENTRIES = {
-    name: entry
-    for file in ("params.yaml", "profiles/full.yaml")
-    for name, entry in read(Path(__file__).parents[2] / file)["weights"].items()
-}
+ENTRIES = read(Path(__file__).parents[2] / "params.yaml")["weights"]
 
 
 def published(name: str, folder: Path) -> dict[str, torch.Tensor]:
-    """The tensors of an entry."""
+    """The tensors of an entry that params.yaml has."""
     fetch_weights(name, validate(Weights, ENTRIES[name], f"weights.{name}"), folder / name)
     return read_weights(name, folder)
 

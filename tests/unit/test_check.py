@@ -37,6 +37,9 @@ def test_a_valid_file_passes(params_file: Callable[..., Path]) -> None:
             {f"{TINY}__training__optimizers": {"generator": {"lr": 1e-3}}},
             "runs.tiny.training.optimizers: vae needs exactly ['vae'], there are ['generator']",
         ),
+        ({f"{TINY}__data__degradations": {"scale": 3}}, "runs.tiny.data.degradations.scale: 8 pixels cannot be"),
+        ({f"{TINY}__data__patch": 16}, "runs.tiny.data.patch: 16 pixels are more than the images have"),
+        ({f"{TINY}__data__patch": 4}, "runs.tiny.data.patch: this family takes images of one size"),
         (
             {f"{TINY}__weights": "efficientnet_lite0"},
             "runs.tiny.weights: vae has no use for 'efficientnet_lite0' here; say none",
@@ -62,7 +65,8 @@ def test_a_model_whose_losses_use_a_published_network_needs_its_weights(params_f
 
 
 def test_each_wrong_run_has_its_line(params_file: Callable[..., Path]) -> None:
-    wrong = {**tiny.params_tree()["runs"]["tiny"], "family": "nothing", "evaluation": {"rival": "one"}}
+    evaluation = {"rival": "one", "perceptual": "none"}
+    wrong = {**tiny.params_tree()["runs"]["tiny"], "family": "nothing", "evaluation": evaluation}
     with pytest.raises(ParamsError) as error:
         check_all(params_file(runs={"one": wrong, "two": wrong}))
     assert [line.split(":")[0] for line in str(error.value).splitlines()] == ["runs.one.family", "runs.two.family"]

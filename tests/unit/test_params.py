@@ -76,8 +76,19 @@ def test_valid_file_gives_typed_params(params_file: Callable[..., Path]) -> None
             "runs.tiny.data.classes: 'two' is not one of zero, one",
         ),
         (
-            {"runs__tiny__evaluation": {"rival": "big"}},
+            {"runs__tiny__evaluation__rival": "big"},
             "runs.tiny.evaluation.rival: 'big' is not one of tiny",
+        ),
+        (
+            {"runs__tiny__evaluation__perceptual": "lpips"},
+            "runs.tiny.evaluation.perceptual: there is no weights.lpips",
+        ),
+        ({"runs__tiny__evaluation__perceptual": None}, "runs.tiny.evaluation.perceptual: Field required"),
+        ({"runs__tiny__data__degradations": {"scale": 2.5}}, "runs.tiny.data.degradations: scale is a whole"),
+        ({"runs__tiny__data__degradations": {"scale": 1}}, "runs.tiny.data.degradations: scale is a whole number"),
+        (
+            {"runs__tiny__data__degradations": {"scale": 2, "noise": 0.1}},
+            "runs.tiny.data.degradations: scale takes no turns",
         ),
         ({"seed": 2**63}, "seed: "),
         ({"export__opset": 99}, "export.opset: "),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genfoundry.pictures import GAP, beside, from_bytes, grid, png, to_bytes
+from genfoundry.pictures import GAP, beside, enlarged, from_bytes, grid, png, to_bytes
 
 
 def solid(count: int, depth: int = 1, size: tuple[int, int] = (3, 5)) -> np.ndarray:
@@ -64,3 +64,9 @@ def test_png_decodes_to_the_same_pixels(depth: int) -> None:
     decoded = np.asarray(Image.open(io.BytesIO(png(picture))))
     assert np.array_equal(decoded.reshape(picture.shape), picture)
     assert png(picture) == png(picture)
+
+
+def test_small_images_are_enlarged_by_repeating_pixels() -> None:
+    small = np.arange(4, dtype=np.uint8).reshape(1, 1, 2, 2)
+    assert enlarged(small, 4)[0, 0].tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
+    assert np.array_equal(enlarged(small, 2), small)

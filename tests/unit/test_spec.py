@@ -63,6 +63,21 @@ def test_dynamic_axes_take_the_sizes_that_are_given_and_a_seed_repeats() -> None
         draw(spec, batch=2)
 
 
+def test_a_multiple_of_an_axis_has_that_multiple_of_its_size() -> None:
+    spec = TensorSpec(("batch", 3, "4*height", "width", "10*height"), "image")
+    assert spec.axes == ("batch", "height", "width")
+    assert spec.sizes(batch=2, height=7, width=5) == (2, 3, 28, 5, 70)
+    assert draw(spec, batch=2, height=7, width=5).shape == (2, 3, 28, 5, 70)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [((1, 3, 8, 5), True), ((9, 3, 0, 1), True), ((1, 3, 7, 5), False), ((1, 2, 8, 5), False), ((1, 3, 8), False)],
+)
+def test_an_array_fits_whatever_its_dynamic_axes_are(shape: tuple[int, ...], fits: bool) -> None:
+    assert TensorSpec(("batch", 3, "2*height", "width"), "image").fits(shape) is fits
+
+
 @pytest.mark.parametrize(
     "spec",
     [TensorSpec(("batch", 1, "2*height"), "image"), TensorSpec((3,), "label", 0.0, 9.0, "int64")],

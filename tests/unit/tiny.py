@@ -70,7 +70,7 @@ _PARAMS: dict[str, Any] = {
             "data": {"dataset": "dots"},
             "model": VAE,
             "training": {**_TRAINING, "optimizers": {"vae": {"lr": 1e-3}}},
-            "evaluation": {"rival": "tiny"},
+            "evaluation": {"rival": "tiny", "perceptual": "none"},
         }
     },
     "evaluation": {

@@ -15,7 +15,7 @@ from genfoundry.params import Data, Dataset, Degradation
 from genfoundry.pictures import from_bytes
 from genfoundry.spec import IMAGE_KEYS, DataSpec
 
-BINARIZE, DEGRADE, CHOOSE, FLIP = 1, 2, 3, 4  # streams of randomness beside the batches' own
+BINARIZE, DEGRADE, CHOOSE, FLIP, CROP = 1, 2, 3, 4, 5  # streams of randomness beside the batches' own
 
 
 class Supply(Protocol):
@@ -31,6 +31,8 @@ def supply(split: Split, spec: DataSpec, data: Data, batch_size: int, seed: int)
         found = Labelled(found, Batches(labelled(split, spec, data.labels, seed), batch_size, seed + CHOOSE))
     if data.flip:
         found = Flipped(found, batch_size, seed)
+    if data.patch:
+        found = Cropped(found, data.patch, seed)
     if data.binarize:
         found = Binarized(found, seed)
     return Degraded(found, data.degradations, seed) if data.degradations else found
@@ -38,7 +40,7 @@ def supply(split: Split, spec: DataSpec, data: Data, batch_size: int, seed: int)
 
 def seen(spec: DataSpec, data: Data) -> DataSpec:
     """What a model may know of a data set that a run sees its own way."""
-    return replace(spec, levels=2) if data.binarize else spec
+    return replace(spec, levels=2 if data.binarize else spec.levels, scale=data.scale)
 
 
 def offered(dataset: Dataset, data: Data) -> frozenset[str]:
@@ -95,6 +97,27 @@ class Flipped:
             key: np.where(mirrored[:, None, None, None], array[..., ::-1], array) if array.ndim == 4 else array
             for key, array in self._batches.at(step).items()
         }
+
+
+class Cropped:
+    """A square at a random place, the same in all images of a row."""
+
+    def __init__(self, batches: Supply, side: int, seed: int) -> None:
+        self._batches, self._side, self._seed = batches, side, seed
+
+    def at(self, step: int) -> dict[str, np.ndarray]:
+        """The batch with images (N, C, side, side)."""
+        batch, rng = self._batches.at(step), np.random.default_rng([self._seed, step, CROP])
+        images = {key: array for key, array in batch.items() if array.ndim == 4}
+        count, _, height, width = next(iter(images.values())).shape
+        top, left = (rng.integers(0, size - self._side + 1, count) for size in (height, width))
+        return {**batch, **{key: crop(array, top, left, self._side) for key, array in images.items()}}
+
+
+def crop(images: np.ndarray, top: np.ndarray, left: np.ndarray, side: int) -> np.ndarray:
+    """(N, C, H, W) → (N, C, side, side), each from its own corner; top and left are (N,)."""
+    windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), axis=(2, 3))
+    return windows[np.arange(len(images)), :, top, left]
 
 
 class Binarized:

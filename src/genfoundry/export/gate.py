@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from genfoundry.contract import Graph
 from genfoundry.export.onnx import draw
 from genfoundry.params import Gate
 from genfoundry.pictures import to_bytes
+from genfoundry.spec import BATCH
 from genfoundry.training.runtime import evaluating
 
 Arrays = dict[str, np.ndarray]
@@ -87,12 +89,14 @@ def check(graph: Graph, path: Path, gate: Gate) -> Margin:
     """
     tally = Tally()
     sessions = {level: session(path, option) for level, option in LEVELS.items()}
-    for seed, batch in cases(gate):
-        rng = np.random.default_rng([seed, batch])
-        inputs = {name: draw(spec, rng, batch) for name, spec in graph.inputs.items()}
+    for seed, sizes in cases(gate, graph.axes):
+        rng = np.random.default_rng([seed, *sizes.values()])
+        inputs = {name: draw(spec, rng, **sizes) for name, spec in graph.inputs.items()}
         expected = run_torch(graph, inputs)
+        where = ", ".join(f"{axis} {size}" for axis, size in sizes.items()) + f", seed {seed}"
+        tally.failures += [f"{what}, {where}" for what in misshapen(graph, expected, sizes)]
         for level, runner in sessions.items():
-            tally.compare(graph, runner, inputs, expected, f"batch {batch}, seed {seed}, optimisation {level}")
+            tally.compare(graph, runner, inputs, expected, f"{where}, optimisation {level}")
     margin = tally.total()
     failures = [*tally.failures, *exceeded(margin, gate)]
     if failures:
@@ -101,9 +105,20 @@ def check(graph: Graph, path: Path, gate: Gate) -> Margin:
     return margin
 
 
-def cases(gate: Gate) -> Iterator[tuple[int, int]]:
-    """(seed, batch) pairs."""
-    return ((seed, batch) for seed in range(gate.seeds) for batch in gate.batches)
+def cases(gate: Gate, axes: tuple[str, ...]) -> Iterator[tuple[int, dict[str, int]]]:
+    """Seeds, and sizes of the dynamic axes: each batch with each turn of the other axes through `gate.sizes`."""
+    others = [axis for axis in axes if axis != BATCH]
+    turns = range(len(gate.sizes) if others else 1)
+    for seed, batch, turn in product(range(gate.seeds), gate.batches, turns):
+        chosen = {axis: gate.sizes[(turn + i) % len(gate.sizes)] for i, axis in enumerate(others)}
+        yield seed, {BATCH: batch, **chosen}
+
+
+def misshapen(graph: Graph, outputs: Arrays, sizes: dict[str, int]) -> Iterator[str]:
+    """A line for each output that is not as large as its spec says."""
+    for name, spec in graph.outputs.items():
+        if outputs[name].shape != spec.sizes(**sizes):
+            yield f"{name}: torch gives {list(outputs[name].shape)}, the spec says {list(spec.shape)}"
 
 
 def session(path: Path, level: ort.GraphOptimizationLevel) -> ort.InferenceSession:

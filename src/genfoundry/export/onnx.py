@@ -19,9 +19,10 @@ from genfoundry import __version__
 from genfoundry.contract import Graph, Scan
 from genfoundry.export import scan
 from genfoundry.files import write_atomic
-from genfoundry.spec import METADATA_KEY, TensorSpec
+from genfoundry.spec import BATCH, METADATA_KEY, TensorSpec
 
 EXAMPLE_BATCH = 2  # a batch of 1 would silently become a constant
+EXAMPLE_SIZE = 16  # of the first other dynamic axis; each next one is larger, because equal ones might become one
 
 
 class ExportError(RuntimeError):
@@ -96,13 +97,19 @@ def trace(graph: Graph, opset: int) -> onnx.ModelProto:
 def example(graph: Graph) -> dict[str, np.ndarray]:
     """Valid inputs of a small batch."""
     rng = np.random.default_rng(0)
-    return {name: draw(spec, rng, EXAMPLE_BATCH) for name, spec in graph.inputs.items()}
+    return {name: draw(spec, rng, **example_sizes(graph)) for name, spec in graph.inputs.items()}
 
 
-def draw(spec: TensorSpec, rng: np.random.Generator, batch: int) -> np.ndarray:
+def example_sizes(graph: Graph) -> dict[str, int]:
+    """Of the dynamic axes, in `example`."""
+    others = [axis for axis in graph.axes if axis != BATCH]
+    return {BATCH: EXAMPLE_BATCH} | {axis: EXAMPLE_SIZE + i for i, axis in enumerate(others)}
+
+
+def draw(spec: TensorSpec, rng: np.random.Generator, **axes: int) -> np.ndarray:
     """As the spec says; a `value` (a latent, say) is exercised with standard normal numbers."""
     drawable = TensorSpec(spec.shape, "normal", dtype=spec.dtype) if spec.kind == "value" else spec
-    return drawable.draw(rng, batch=batch)
+    return drawable.draw(rng, **axes)
 
 
 def strip(model: onnx.ModelProto) -> None:

@@ -19,6 +19,7 @@ class Paired:
 
     target: np.ndarray
     output: np.ndarray
+    distances: np.ndarray | None = None  # (N,) as a published network sees them, where the run names one
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,14 @@ class Metric:
     compute: Callable[[Any, Evaluation], float]
     definition: str
     needs_labels: bool = False  # the judge's
+    needs_distances: bool = False  # between images, as a published network sees them
     needs_many: bool = False  # images: with too few for a covariance of the features, it leads no board
     distance: str = ""  # begins its name where a published network gives the features: fd_effnet is not fid_judge
 
     def fits(self, evidence: Any) -> bool:
         """Whether it can be computed."""
-        return not (self.needs_labels and evidence.labels is None)
+        lacks_labels = self.needs_labels and evidence.labels is None
+        return not (lacks_labels or (self.needs_distances and evidence.distances is None))
 
     def leads(self, evidence: Any) -> bool:
         """Whether it is sound enough to rank the runs of a board."""

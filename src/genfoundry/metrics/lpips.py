@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+
+from genfoundry.data.pretrained import FILE, read_weights
+from genfoundry.files import sha256_file
+from genfoundry.metrics import Metric, Paired
+from genfoundry.params import Evaluation
 
 BLOCK_PIXELS = 2**16  # of images at a time: VGG16 takes 2 kB for each, and is faster on blocks that fit a cache
 
@@ -17,12 +23,16 @@ class LpipsDistance:
     """
 
     def __init__(self, folder: Path) -> None:
-        from genfoundry.data.pretrained import read_weights
         from genfoundry.networks.lpips import LPIPS, trunk_of
 
         tensors = read_weights(folder.name, folder.parent)
-        self._network = LPIPS(trunk_of(tensors))
+        self._folder, self._network = folder, LPIPS(trunk_of(tensors))
         self._network.load_published(tensors)
+
+    @cached_property
+    def protocol(self) -> dict[str, str]:
+        """The words that stand beside scores by these weights, which no others may share a board with."""
+        return {"extractor": self._folder.name, "sha256": sha256_file(self._folder / FILE)}
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """(N, C, H, W) float32 in [0, 1] twice, grey or RGB → (N,) distances, 0 for equal images."""
@@ -35,3 +45,18 @@ class LpipsDistance:
                 for i in range(0, len(x), block)
             ]
         return np.concatenate(parts)
+
+
+def lpips(evidence: Paired, _: Evaluation) -> float:
+    """Mean over images; 0 where all are equal.
+
+    Raises:
+        ValueError: nobody has measured the distances.
+    """
+    if evidence.distances is None:
+        raise ValueError("no network has seen these images")
+    return float(evidence.distances.mean(dtype=np.float64))
+
+
+DEFINITION = "LPIPS 0.1 by the extractor's weights, mean over images"
+METRIC = Metric("lpips", "lower", lpips, DEFINITION, needs_distances=True)

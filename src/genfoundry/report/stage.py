@@ -72,20 +72,20 @@ def usage(name: str, artifact: Artifact) -> str:
     graph = graph or next(iter(artifact.graphs.values()))
     feed = ", ".join(f'"{key}": {_expression(spec)}' for key, spec in graph.inputs.items())
     outputs = ", ".join(graph.outputs)
-    shape = next(iter(graph.outputs.values())).shape[1:]
+    shape = _example(next(iter(graph.outputs.values())))
     return "\n".join(
         [
             "import numpy as np, onnxruntime as ort",
             f'session = ort.InferenceSession("dist/{name}/{graph.path.name}")',
             "rng = np.random.default_rng(0)",
             f"{outputs}, = session.run(None, {{{feed}}})",
-            f"print({next(iter(graph.outputs))}.shape)  # (16, {', '.join(str(n) for n in shape)})",
+            f"print({next(iter(graph.outputs))}.shape)  # {shape}",
         ]
     )
 
 
 def _expression(spec: TensorSpec) -> str:
-    shape = tuple(16 if isinstance(size, str) else size for size in spec.shape)
+    shape = _example(spec)
     if spec.kind == "label":
         drawn = f"integers(0, {int(spec.high)}, {shape})"
     elif spec.kind in ("normal", "value"):
@@ -93,6 +93,10 @@ def _expression(spec: TensorSpec) -> str:
     else:
         drawn = f"uniform({spec.low}, {spec.high}, {shape})"
     return f'rng.{drawn}.astype("{spec.dtype}")'
+
+
+def _example(spec: TensorSpec) -> tuple[int, ...]:
+    return spec.sizes(**dict.fromkeys(spec.axes, 16))
 
 
 def _graph(name: str, graph: ShippedGraph) -> dict[str, Any]:

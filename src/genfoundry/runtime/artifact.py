@@ -96,11 +96,7 @@ class ShippedGraph:
             )
         arrays = {name: np.asarray(inputs[name], spec.dtype) for name, spec in self.inputs.items()}
         for name, spec in self.inputs.items():
-            fits = arrays[name].ndim == len(spec.shape) and all(
-                isinstance(wanted, str) or size == wanted
-                for size, wanted in zip(arrays[name].shape, spec.shape, strict=True)
-            )
-            if not fits:
+            if not spec.fits(arrays[name].shape):
                 raise ArtifactError(f"{name} is {arrays[name].shape}, {self.path.stem} takes {spec.shape}")
         if len({len(value) for value in arrays.values()}) > 1 or not len(next(iter(arrays.values()))):
             raise ArtifactError("inputs must have the same length, at least 1")

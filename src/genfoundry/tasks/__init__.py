@@ -14,8 +14,9 @@ import numpy as np
 
 from genfoundry.data.batches import Prepared
 from genfoundry.judge.reference import Reference
-from genfoundry.metrics import Metric
+from genfoundry.metrics import Metric, Paired
 from genfoundry.metrics.baselines import PcaBaseline
+from genfoundry.metrics.lpips import LpipsDistance
 from genfoundry.params import Data, Evaluation, validate
 from genfoundry.runtime.artifact import Artifact
 
@@ -30,6 +31,7 @@ class Setting:
     config: Evaluation
     seed: int
     rival: Artifact | None = None  # the run to beat, where params.yaml names one
+    perceptual: LpipsDistance | None = None  # between images, where params.yaml names its weights
 
     @cached_property
     def data(self) -> Data:
@@ -41,6 +43,10 @@ class Setting:
         if components not in self._pcas:
             self._pcas[components] = PcaBaseline(self.prepared.split("train").images, components)
         return self._pcas[components]
+
+    def paired(self, target: np.ndarray, output: np.ndarray) -> Paired:
+        """Evidence on images and what they should be, with perceptual distances where the run asks for them."""
+        return Paired(target, output, self.perceptual(target, output) if self.perceptual else None)
 
     @cached_property
     def _pcas(self) -> dict[int, PcaBaseline]:

@@ -9,13 +9,16 @@ import numpy as np
 
 from genfoundry.data.degradations import DEGRADATIONS
 from genfoundry.data.supply import binarize
-from genfoundry.metrics import Paired, psnr, ssim
+from genfoundry.metrics import Metric, Paired, psnr, ssim
 from genfoundry.params import Degradation
-from genfoundry.pictures import beside, from_bytes
+from genfoundry.pictures import beside, enlarged, from_bytes
 from genfoundry.tasks import Finding, Picture, Setting, Task
 
-FOURS = 4  # in a row of the picture
+WIDE = 800  # pixels of a picture's row, about
+BATCH = 32  # images at a time: features of enlarged ones take much memory
+FIDELITY = (psnr.METRIC, ssim.METRIC)
 Candidates = dict[str, Callable[[], np.ndarray]]
+Baselines = Callable[[Setting, Mapping[str, np.ndarray]], Candidates]
 
 
 def gaussian_filter(degraded: np.ndarray, sigma: float) -> np.ndarray:
@@ -53,26 +56,26 @@ def fillers(setting: Setting, found: Mapping[str, np.ndarray]) -> Candidates:
     return {"mean fill": partial(mean_fill, found["degraded"], found["mask"], mean)}
 
 
-BASELINES = {"noise": denoisers, "mask": fillers}
-
-
-def find(kind: Degradation, setting: Setting) -> Finding:
+def find(kind: Degradation, baselines: Baselines, setting: Setting) -> Finding:
     """The model beside the best of the baselines, chosen by PSNR on the very images that are scored."""
     target = from_bytes(held_out(setting, setting.config.restored))
     rng = np.random.default_rng([setting.seed, 0])
     found = DEGRADATIONS[kind](target, setting.data.degradations[kind], rng)
-    candidates = {name: make() for name, make in BASELINES[kind](setting, found).items()}
+    candidates = {name: make() for name, make in baselines(setting, found).items()}
     scores = {name: psnr.psnr(Paired(target, output), setting.config) for name, output in candidates.items()}
     best = max(scores, key=scores.__getitem__)
     outputs = {"value": restored(setting, found), "baseline": candidates[best]}
     count = setting.config.pictures // 2
-    shown = (found["degraded"], outputs["value"], outputs["baseline"], target)
+    columns = 4 * max(1, WIDE // (4 * target.shape[3]))
+    words = setting.perceptual.protocol if setting.perceptual else {}
+    degraded = enlarged(found["degraded"], target.shape[2])
+    shown = (degraded, outputs["value"], outputs["baseline"], target)
     caption = f"Degraded ({kind}), restored, the baseline ({best}), the truth; in fours"
     return Finding(
-        {role: Paired(target, output) for role, output in outputs.items()},
+        {role: setting.paired(target, output) for role, output in outputs.items()},
         best,
-        {"n": len(target), "conditions": conditions(kind, setting)},
-        {f"restore_{kind}": Picture(beside(*(images[:count] for images in shown)), caption, columns=4 * FOURS)},
+        {"n": len(target), "conditions": conditions(kind, setting), **words},
+        {f"restore_{kind}": Picture(beside(*(images[:count] for images in shown)), caption, columns=columns)},
     )
 
 
@@ -90,20 +93,20 @@ def held_out(setting: Setting, count: int) -> np.ndarray:
 def restored(setting: Setting, found: Mapping[str, np.ndarray]) -> np.ndarray:
     """By the run's `restore`, which takes the mask where it wants to know what is known."""
     graph = setting.artifact.graph("restore")
-    given = {"image": found["degraded"], "mask": found["mask"]}
-    return graph.run({name: given[name] for name in graph.inputs})
+    given = {**found, "image": found["degraded"]}
+    return graph.run({name: given[name] for name in graph.inputs}, BATCH)
 
 
-def restoring(name: str, kind: Degradation) -> Task:
+def restoring(name: str, kind: Degradation, baselines: Baselines, metrics: tuple[Metric, ...] = FIDELITY) -> Task:
     """The task of undoing one kind of degradation."""
     return Task(
         name,
         ("restore",),
-        (psnr.METRIC, ssim.METRIC),
-        find=lambda setting: find(kind, setting),
+        metrics,
+        find=lambda setting: find(kind, baselines, setting),
         prefix=f"{name}_",
         wanted=lambda setting: kind in setting.data.degradations,
     )
 
 
-TASKS = (restoring("denoise", "noise"), restoring("impute", "mask"))
+TASKS = (restoring("denoise", "noise", denoisers), restoring("impute", "mask", fillers))

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from genfoundry.data.batches import Prepared
+from genfoundry.data.pretrained import FOLDER
 from genfoundry.files import folder_atomic, sha256_file, write_json
 from genfoundry.journal import Journal, recording
 from genfoundry.judge.reference import Reference
-from genfoundry.params import Evaluation, load_run
+from genfoundry.metrics.lpips import LpipsDistance
+from genfoundry.params import NO_WEIGHTS, Evaluation, load_run
 from genfoundry.pictures import grid, png
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.tasks import (
@@ -28,6 +30,7 @@ from genfoundry.tasks import (
     reconstruct,
     restore,
     translate,
+    super_resolve,
 )
 
 #: In the order of a reader's interest.
@@ -38,6 +41,7 @@ TASKS: tuple[Task, ...] = (
     features.TASK,
     anomaly.TASK,
     *restore.TASKS,
+    super_resolve.TASK,
     *likelihood.TASKS,
     *translate.TASKS,
 )
@@ -50,7 +54,9 @@ def evaluate_run(name: str) -> None:
     prepared = Prepared(Path("data/prepared") / artifact.about["dataset"])
     reference = Reference(Path("judges") / artifact.about["dataset"], len(prepared.spec.classes))
     rival = Artifact.load(Path("onnx") / run.evaluation.rival) if run.evaluation.rival != name else None
-    setting = Setting(artifact, prepared, reference, params.evaluation, params.seed, rival)
+    network = run.evaluation.perceptual
+    perceptual = LpipsDistance(FOLDER / network) if network != NO_WEIGHTS else None
+    setting = Setting(artifact, prepared, reference, params.evaluation, params.seed, rival, perceptual)
     labels = {"experiment": artifact.about["dataset"], "identity": artifact.about["identity"]}
     with recording(name, "evaluate", **labels, tracking=params.tracking) as journal:
         findings = {task: task.find(setting) for task in TASKS if task.applies(setting)}

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from genfoundry.contract import Graph, Learner
-from genfoundry.pictures import beside, grid, png, to_bytes
+from genfoundry.pictures import beside, enlarged, grid, png, to_bytes
 from genfoundry.spec import VOCABULARY, TensorSpec
 from genfoundry.training.runtime import Runtime, evaluating
 
@@ -44,9 +44,3 @@ class Preview:
         if spec.kind == "label":
             return (np.arange(len(given)) % int(spec.high)).astype(spec.dtype)  # all classes, in columns
         return self._batch[name] if name in self._batch else spec.draw(rng, batch=len(given))
-
-
-def enlarged(images: np.ndarray, height: int) -> np.ndarray:
-    """(N, C, H, W) at a whole multiple of its size, by repeating pixels; the same where it has that height."""
-    factor = height // images.shape[2]
-    return images.repeat(factor, axis=2).repeat(factor, axis=3)

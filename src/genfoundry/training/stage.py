@@ -114,8 +114,9 @@ def fit(name: str, params: Params, run: Run, prepared: Prepared, folder: Path, j
 
 
 def held_out(prepared: Prepared, run: Run, seed: int) -> Mapping[str, np.ndarray]:
-    """Images for pictures, seen as the run sees its own, but of all classes."""
-    test, data = prepared.split("test"), run.data.model_copy(update={"classes": None, "labels": None, "flip": False})
+    """Images for pictures, seen as the run sees its own, but whole, as they are and of all classes."""
+    everything = {"classes": None, "labels": None, "flip": False, "patch": None}
+    test, data = prepared.split("test"), run.data.model_copy(update=everything)
     return supply(test, prepared.spec, data, min(run.training.pictures, len(test)), seed).at(0)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from genfoundry.data import DataError
 from genfoundry.data.batches import Split
-from genfoundry.data.supply import binarize, labelled, of_classes, supply
+from genfoundry.data.supply import binarize, labelled, of_classes, seen, supply
 from genfoundry.params import Data
 from genfoundry.spec import DataSpec
 
@@ -23,7 +23,15 @@ def test_a_plain_run_sees_the_batches_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [{}, {"flip": True}, {"binarize": True}, {"labels": 30}, {"degradations": {"noise": 0.1, "mask": 0.5}}]
+    "data",
+    [
+        {},
+        {"flip": True},
+        {"patch": 2},
+        {"binarize": True},
+        {"labels": 30},
+        {"degradations": {"noise": 0.1, "mask": 0.5}},
+    ],
 )
 def test_a_batch_is_a_pure_function_of_its_step(data: dict[str, object]) -> None:
     for key, value in batch(3, **data).items():
@@ -76,3 +84,33 @@ def test_binarized_pixels_are_white_as_often_as_they_were_bright() -> None:
 def test_degradations_take_turns() -> None:
     data = {"degradations": {"noise": 0.1, "mask": 0.5}}
     assert [batch(step, **data)["mask"].min() for step in range(4)] == [1.0, 0.0, 1.0, 0.0]
+
+
+def test_a_patch_is_a_square_of_its_image_and_its_place_changes() -> None:
+    whole, found = (batch(step=2, **data)["image"] for data in ({}, {"patch": 2}))
+    assert found.shape == (8, 1, 2, 2)
+    places = set()
+    for image, patch in zip(whole, found, strict=True):
+        windows = np.lib.stride_tricks.sliding_window_view(image[0], (2, 2))
+        places |= {tuple(place) for place in np.argwhere((windows == patch[0]).all(axis=(2, 3)))}
+    assert len(places) > 3
+    assert places <= {(y, x) for y in range(3) for x in range(3)}
+
+
+def test_what_belongs_together_is_cut_at_one_place() -> None:
+    image = np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4).repeat(8, axis=0)
+    pairs = Split({"source": image, "target": image + np.uint8(100)})
+    found = supply(pairs, SPEC, Data(dataset="x", patch=3), 8, seed=1).at(0)
+    assert np.array_equal(found["target"], found["source"] + 100)
+    assert len({int(patch[0, 0, 0]) for patch in found["source"]}) > 1
+
+
+def test_a_patch_is_degraded_to_its_own_size() -> None:
+    found = batch(patch=4, degradations={"scale": 2})
+    assert (found["image"].shape, found["degraded"].shape) == ((8, 1, 4, 4), (8, 1, 2, 2))
+
+
+def test_a_model_knows_the_scale_and_the_levels_of_its_data() -> None:
+    assert seen(SPEC, Data(dataset="x")) == SPEC
+    assert seen(SPEC, Data(dataset="x", degradations={"scale": 4})).scale == 4
+    assert seen(SPEC, Data(dataset="x", binarize=True)).levels == 2

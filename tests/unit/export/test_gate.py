@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genfoundry.contract import Graph
+from genfoundry.contract import Graph, TensorSpec
 from genfoundry.export import onnx
-from genfoundry.export.gate import GateError, Margin, check, exceeded, measure, run_torch
+from genfoundry.export.gate import GateError, Margin, cases, check, exceeded, measure, run_torch
 from tests.unit import tiny
 
 
@@ -136,6 +136,42 @@ def test_a_file_with_a_fixed_batch_is_refused_by_the_gate_too(tmp_path: Path) ->
     torch.onnx.export(module, (torch.zeros(2, 4),), path, dynamo=True, input_names=["noise"], verbose=False)
     with pytest.raises(GateError):
         check(tiny.generate_graph(module), path, tiny.GATE)
+
+
+class Resized(nn.Module):
+    """(N, 1, H, W) → (N, 1, H + rows, W)."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def forward(self, image: Tensor) -> Tensor:
+        return F.pad(image, (0, 0, 0, self.rows))
+
+
+def resized(rows: int, promised: str) -> Graph:
+    inputs = {"image": TensorSpec(("batch", 1, "height", "width"), "image")}
+    outputs = {"found": TensorSpec(("batch", 1, promised, "width"), "image")}
+    return Graph("restore", Resized(rows), inputs, outputs)
+
+
+def test_an_output_of_another_size_than_promised_is_refused(tmp_path: Path) -> None:
+    """Also where it is right at the exporter's own size."""
+    path = tmp_path / "restore.onnx"
+    onnx.write(resized(rows=16, promised="height"), path, {}, opset=20)
+    words = r"found: torch gives \[1, 1, 32, 17\], the spec says .*, height 16, width 17"
+    with pytest.raises(GateError, match=words):
+        check(resized(rows=16, promised="height"), path, tiny.GATE)
+    with pytest.raises(GateError, match=r"torch gives \[1, 1, 33, 40\], the spec says .*2\*height"):
+        check(resized(rows=16, promised="2*height"), path, tiny.GATE)
+
+
+def test_each_batch_meets_several_sizes_and_no_image_is_square() -> None:
+    found = [sizes for _, sizes in cases(tiny.GATE, ("batch", "height", "width"))]
+    assert {sizes["batch"] for sizes in found} == set(tiny.GATE.batches)
+    assert {sizes["height"] for sizes in found} == {sizes["width"] for sizes in found} == set(tiny.GATE.sizes)
+    assert all(sizes["height"] != sizes["width"] for sizes in found)
+    assert [sizes for _, sizes in cases(tiny.GATE, ("batch",))] == [{"batch": n} for n in (1, 2, 5)] * 2
 
 
 def test_the_module_keeps_its_mode(through_the_gate: Callable[..., Margin]) -> None:

@@ -159,7 +159,7 @@ def test_several_inputs_and_outputs_keep_their_names(tmp_path: Path, count: int)
     graph = Graph("restore", Several(), inputs, {"masked": tiny.DATA.image, "level": level})
     onnx.write(graph, tmp_path / "restore.onnx", {}, opset=20)
     session = ort.InferenceSession(tmp_path / "restore.onnx", providers=["CPUExecutionProvider"])
-    feed = {name: onnx.draw(spec, np.random.default_rng(0), count) for name, spec in inputs.items()}
+    feed = {name: onnx.draw(spec, np.random.default_rng(0), batch=count) for name, spec in inputs.items()}
     masked, levels = session.run(["masked", "level"], feed)
     assert np.array_equal(masked, feed["image"] * feed["mask"])
     np.testing.assert_allclose(levels[:, 0], feed["image"].mean(axis=(1, 2, 3)), rtol=1e-5)
@@ -178,6 +178,27 @@ def test_an_output_named_like_a_tensor_inside_is_refused(tmp_path: Path) -> None
 
 
 def test_a_value_is_exercised_with_normal_numbers() -> None:
-    drawn = onnx.draw(TensorSpec(("batch", 1000), "value"), np.random.default_rng(0), 20)
+    drawn = onnx.draw(TensorSpec(("batch", 1000), "value"), np.random.default_rng(0), batch=20)
     assert drawn.min() < -2
     assert drawn.max() > 2
+
+
+class Doubled(nn.Module):
+    """Each row and each column twice."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+
+
+def test_sizes_are_dynamic_and_multiples_are_named(tmp_path: Path) -> None:
+    small = TensorSpec(("batch", 1, "height", "width"), "image")
+    large = TensorSpec(("batch", 1, "2*height", "2*width"), "image")
+    graph = Graph("restore", Doubled(), {"image": small}, {"large": large})
+    assert onnx.example_sizes(graph) == {"batch": 2, "height": 16, "width": 17}
+    onnx.write(graph, tmp_path / "restore.onnx", {}, opset=20)
+    session = ort.InferenceSession(tmp_path / "restore.onnx", providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["batch", 1, "height", "width"]
+    assert session.get_outputs()[0].shape == ["batch", 1, "2*height", "2*width"]
+    image = small.draw(np.random.default_rng(0), batch=3, height=5, width=9)
+    (found,) = session.run(None, {"image": image})
+    assert np.array_equal(found, image.repeat(2, axis=2).repeat(2, axis=3))

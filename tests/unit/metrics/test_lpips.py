@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from genfoundry.data import DataError
-from genfoundry.metrics import lpips
-from genfoundry.metrics.lpips import LpipsDistance
+from genfoundry.files import sha256_file
+from genfoundry.metrics import Paired, lpips, psnr
+from genfoundry.metrics.lpips import METRIC, LpipsDistance
 from genfoundry.networks.lpips import LPIPS
 from tests.unit import tiny
 
@@ -54,3 +55,21 @@ def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
         LpipsDistance(tmp_path)
     with pytest.raises(DataError, match="`dvc repro weights@nothing` fetches it"):
         LpipsDistance(tmp_path / "nothing")
+
+
+def test_the_score_is_the_mean_distance_and_none_where_images_are_equal(folder: Path) -> None:
+    distance = LpipsDistance(folder)
+    assert METRIC.compute(Paired(X, X, distance(X, X)), tiny.evaluation()) == 0.0
+    found = METRIC.compute(Paired(X, Y, distance(X, Y)), tiny.evaluation())
+    assert found == pytest.approx(float(np.mean([distance(X[[i]], Y[[i]])[0] for i in range(5)])), rel=1e-5)
+
+
+def test_there_is_a_score_only_where_distances_were_measured() -> None:
+    assert METRIC.fits(Paired(X, Y, np.ones(5)))
+    assert not METRIC.fits(Paired(X, Y))
+    assert psnr.METRIC.fits(Paired(X, Y))
+
+
+def test_scores_cite_the_weights(folder: Path) -> None:
+    digest = sha256_file(folder / "weights.safetensors")
+    assert LpipsDistance(folder).protocol == {"extractor": "lpips_alexnet", "sha256": digest}
