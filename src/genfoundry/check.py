@@ -66,6 +66,7 @@ def check_run(name: str, run: Run, dataset: Dataset) -> None:
         model = build(run.family, run.model, spec, f"runs.{name}.model")
     check_weights(f"runs.{name}.weights", run, model)
     check_optimizers(f"runs.{name}.training", run.family, model, run.training)
+    check_labels(f"runs.{name}.data", run, model)
     lacking = sorted(model.needs - offered(dataset, run.data))
     if lacking:
         raise ParamsError(f"runs.{name}.data: {run.family} needs {', '.join(lacking)} in its batches; {HINTS}")
@@ -81,6 +82,17 @@ def check_weights(path: str, run: Run, model: GenerativeModel) -> None:
         raise ParamsError(f"{path}: {run.family} needs published weights here, and there are none")
     if model.published() is None and run.weights != NO_WEIGHTS:
         raise ParamsError(f"{path}: {run.family} has no use for {run.weights!r} here; say {NO_WEIGHTS}")
+
+
+def check_labels(path: str, run: Run, model: GenerativeModel) -> None:
+    """Where only a few images have labels, a model that reads labels sees those images.
+
+    Raises:
+        ParamsError: it would take them for the labels of others.
+    """
+    apart = run.data.labels is not None and run.data.unlabelled
+    if apart and "label" in model.needs and "labelled" not in model.needs:
+        raise ParamsError(f"{path}.labels: {run.family} wants a label for each image; say unlabelled: false as well")
 
 
 def check_optimizers(path: str, who: str, model: Learner, training: Training) -> None:

@@ -21,6 +21,8 @@ from genfoundry.tasks import (
     Table,
     Task,
     anomaly,
+    augment,
+    classify,
     control,
     features,
     generate,
@@ -38,6 +40,8 @@ TASKS: tuple[Task, ...] = (
     anomaly.TASK,
     *restore.TASKS,
     *likelihood.TASKS,
+    classify.TASK,
+    augment.TASK,
 )
 
 
@@ -73,6 +77,8 @@ def score(
         for metric in metrics:
             key = f"{task.prefix}{metric.called(value)}"
             scores[key] = {role: metric.compute(evidence, config) for role, evidence in finding.roles.items()}
+            if metric.stderr:
+                scores[key]["stderr"] = metric.stderr(value)
             protocol[key] = {
                 "better": metric.better,
                 "task": task.name,
