@@ -92,7 +92,9 @@ def check_labels(path: str, run: Run, model: GenerativeModel) -> None:
     """
     apart = run.data.labels is not None and run.data.unlabelled
     if apart and "label" in model.needs and "labelled" not in model.needs:
-        raise ParamsError(f"{path}.labels: {run.family} wants a label for each image; say unlabelled: false as well")
+        raise ParamsError(
+            f"{path}.labels: {run.family} wants a label for each image; say unlabelled: false as well"
+        )
 
 
 def check_optimizers(path: str, who: str, model: Learner, training: Training) -> None:

@@ -38,5 +38,5 @@ def learnt_classes(
         )
     with torch.no_grad(), evaluating(model):
         starts = range(0, len(images), CHUNK)
-        batches = [runtime.batch({"image": images[start : start + CHUNK]}) for start in starts]
+        batches = [runtime.batch({"image": np.array(images[start : start + CHUNK])}) for start in starts]
         return torch.cat([model(batch["image"])[0] for batch in batches]).argmax(dim=1).cpu().numpy()

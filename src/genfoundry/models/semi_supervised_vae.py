@@ -21,7 +21,7 @@ def mlp(*widths: int, dropout: float = 0.0) -> nn.Sequential:
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(widths[:-1]):
         layers += [nn.Linear(fan_in, fan_out), nn.Softplus(), nn.Dropout(dropout)]
-    return nn.Sequential(*layers, nn.Linear(*widths[-2:]))
+    return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
 
 
 def reparameterised(mean: Tensor, log_var: Tensor, noise: Tensor) -> Tensor:
@@ -162,7 +162,9 @@ class SemiSupervisedVAE(GenerativeModel):
         if self.supervised:
             return (Phase("classifier", self.network, self.supervised_loss),)
         m2 = Phase("m2", self.m2, self.loss, start=self.params.start)
-        return (Phase("m1", self.m1, self.m1.loss, stop=self.params.m1.stop), m2) if self.m1 else (m2,)
+        if self.m1 is None or self.params.m1 is None:
+            return (m2,)
+        return (Phase("m1", self.m1, self.m1.loss, stop=self.params.m1.stop), m2)
 
     def supervised_loss(self, batch: Batch) -> Loss:
         """Cross-entropy in nats."""

@@ -1,4 +1,4 @@
-"""What generated images are worth to a classifier, where both it and the generator saw the same few labels alone."""
+"""What generated images are worth to a classifier: it and the generator saw the same few labels, and no others."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def linear(images: np.ndarray, labels: np.ndarray, held_out: np.ndarray) -> np.n
 
 
 def confusions(images: np.ndarray, asked: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """(classes², C, H, W): by class and what it is taken for, the image with the clearest logits; white for none."""
+    """(classes², C, H, W): by class and what it is taken for, the image with the surest logits, or white."""
     count = logits.shape[1]
     cells = asked * count + logits.argmax(axis=1)
     first, second = np.partition(logits, -2, axis=1)[:, :-3:-1].T

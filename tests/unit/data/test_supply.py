@@ -51,7 +51,9 @@ def test_a_run_without_the_unlabelled_sees_the_labelled_alone() -> None:
     known = {image.tobytes(): label for image, label in zip(few.images, few.labels, strict=True)}
     found = [batch(step, labels=12, unlabelled=False) for step in range(10)]
     assert {tuple(sorted(one)) for one in found} == {("image", "label")}
-    seen = {image.tobytes(): label for one in found for image, label in zip(one["image"], one["label"], strict=True)}
+    seen = {
+        image.tobytes(): label for one in found for image, label in zip(one["image"], one["label"], strict=True)
+    }
     assert seen == known
     assert np.array_equal(learnt_from(SPLIT, SPEC, data, 1).labels, few.labels)
 
@@ -60,7 +62,9 @@ def test_a_run_without_the_unlabelled_sees_the_labelled_alone() -> None:
     ("data", "seen", "with_label"),
     [({}, 90, 90), ({"classes": ("a", "b")}, 60, 60), ({"labels": 12}, 90, 12)],
 )
-def test_what_a_run_learns_from_and_what_of_it_has_labels(data: dict[str, object], seen: int, with_label: int) -> None:
+def test_what_a_run_learns_from_and_what_of_it_has_labels(
+    data: dict[str, object], seen: int, with_label: int
+) -> None:
     run = Data(dataset="x", **data)
     assert len(learnt_from(SPLIT, SPEC, run, 0)) == seen
     assert len(with_labels(SPLIT, SPEC, run, 0)) == with_label

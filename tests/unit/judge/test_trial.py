@@ -14,7 +14,12 @@ def test_a_trial_learns_what_is_plain_and_repeats_itself(prepared: Path) -> None
     data = Prepared(prepared)
     train, test = data.split("train"), data.split("test")
     training = Training(
-        steps=40, batch_size=8, optimizers={"judge": {"lr": 1e-2}}, log_every=40, sample_every=40, checkpoint_every=40
+        steps=40,
+        batch_size=8,
+        optimizers={"judge": {"lr": 1e-2}},
+        log_every=40,
+        sample_every=40,
+        checkpoint_every=40,
     )
     config = Augmentation(seeds=2, generated=10, share=0.5, channels=2, features=4, training=training)
     found = [learnt_classes(config, Batches(train, 8, seed), tiny.DATA, seed, test.images) for seed in (0, 0, 1)]

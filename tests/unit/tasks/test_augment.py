@@ -32,13 +32,12 @@ LESSONS = validate(
 class Painter:
     """A shipped `generate` that paints class 1 bright, or, if it lies, class 0."""
 
-    inputs = {
-        "noise": TensorSpec(("batch", 3), "normal"),
-        "label": TensorSpec(("batch",), "label", high=2, dtype="int64"),
-    }
-
     def __init__(self, lies: bool) -> None:
         self.lies = lies
+        self.inputs = {
+            "noise": TensorSpec(("batch", 3), "normal"),
+            "label": TensorSpec(("batch",), "label", high=2, dtype="int64"),
+        }
 
     def run(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         bright = inputs["label"] != self.lies
@@ -49,10 +48,9 @@ class Painter:
 class Shipped:
     """An artifact of one graph."""
 
-    about: dict[str, Any] = {"data": {"dataset": "dots", "labels": 8, "unlabelled": False}}
-
     def __init__(self, lies: bool) -> None:
         self.painter = Painter(lies)
+        self.about: dict[str, Any] = {"data": {"dataset": "dots", "labels": 8, "unlabelled": False}}
 
     def graph(self, name: str) -> Painter:
         return self.painter
@@ -76,7 +74,9 @@ def test_samples_are_worth_what_their_labels_are(prepared: Path, lies: bool) -> 
 def test_a_batch_is_as_large_with_generated_images_as_without() -> None:
     real = Split({"image": np.zeros((8, 1, 2, 2), np.uint8), "label": np.zeros(8, np.int64)})
     made = Split({"image": np.full((20, 1, 2, 2), 255, np.uint8), "label": np.ones(20, np.int64)})
-    mixed, alone = (supply.at(0) for supply in (augment.mixed(real, made, LESSONS, 0), augment.alone(real, LESSONS, 0)))
+    mixed, alone = (
+        supply.at(0) for supply in (augment.mixed(real, made, LESSONS, 0), augment.alone(real, LESSONS, 0))
+    )
     assert {key: value.shape for key, value in mixed.items()} == {key: value.shape for key, value in alone.items()}
     assert mixed["label"].mean() == 0.75
     assert np.array_equal(mixed["image"].max(axis=(1, 2, 3)) == 255, mixed["label"] == 1)
