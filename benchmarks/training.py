@@ -17,11 +17,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from genfoundry.contract import GenerativeModel
 from genfoundry.data.batches import Batches, Prepared, Split
-from genfoundry.judge.stage import Quiet
 from genfoundry.models import build
 from genfoundry.params import load_run
 from genfoundry.torchvision_shim import torchvision
-from genfoundry.training.loop import train
+from genfoundry.training.loop import Quiet, train
 from genfoundry.training.runtime import Runtime
 
 RUN = "vae"

@@ -67,6 +67,7 @@ def check_run(name: str, run: Run, dataset: Dataset) -> None:
     check_weights(f"runs.{name}.weights", run, model)
     check_sides(f"runs.{name}.data", run.data, model, dataset.shape)
     check_optimizers(f"runs.{name}.training", run.family, model, run.training)
+    check_labels(f"runs.{name}.data", run, model)
     lacking = sorted(model.needs - offered(dataset, run.data))
     if lacking:
         raise ParamsError(f"runs.{name}.data: {run.family} needs {', '.join(lacking)} in its batches; {HINTS}")
@@ -99,6 +100,19 @@ def check_sides(path: str, data: Data, model: GenerativeModel, shape: tuple[int,
     taken = [spec for graph in model.graphs() for spec in graph.inputs.values() if spec.kind == "image"]
     if data.patch and not all(isinstance(side, str) for spec in taken for side in spec.shape[2:]):
         raise ParamsError(f"{path}.patch: this family takes images of one size")
+
+
+def check_labels(path: str, run: Run, model: GenerativeModel) -> None:
+    """Where only a few images have labels, a model that reads labels sees those images.
+
+    Raises:
+        ParamsError: it would take them for the labels of others.
+    """
+    apart = run.data.labels is not None and run.data.unlabelled
+    if apart and "label" in model.needs and "labelled" not in model.needs:
+        raise ParamsError(
+            f"{path}.labels: {run.family} wants a label for each image; say unlabelled: false as well"
+        )
 
 
 def check_optimizers(path: str, who: str, model: Learner, training: Training) -> None:

@@ -34,6 +34,12 @@ def gaussian_nll(x: Tensor, x_hat: Tensor, sigma: float) -> Tensor:
     return squared_error(x, x_hat) / (2.0 * sigma**2) + log_normaliser
 
 
+def normal_nll(x: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+    """−log N(x; mean, exp(log_var)) in nats, all (N, D) → (N,)."""
+    gap = (x - mean).square() * (-log_var).exp()
+    return 0.5 * (gap + log_var + math.log(2.0 * math.pi)).sum(dim=1)
+
+
 def perceptual(x: Tensor, x_hat: Tensor, network: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """A network's distances (N,) between images (N, C, H, W) → scalar; equation 1 of Zhang 2018 with its LPIPS."""
     return network(x, x_hat).mean()

@@ -80,8 +80,9 @@ def model_card(card: Mapping[str, Any]) -> str:
     lines += ["", "| score | value | baseline | floor | measured on |", "|---|---|---|---|---|"]
     for metric, entry in card["scores"].items():
         floor = f"{entry['floor']:.4g}" if "floor" in entry else "–"
+        spread = f" ± {entry['stderr']:.2g}" if "stderr" in entry else ""
         lines.append(
-            f"| {metric} ({entry['better']} is better) | {entry['value']:.4g} | {entry['baseline']:.4g} "
+            f"| {metric} ({entry['better']} is better) | {entry['value']:.4g}{spread} | {entry['baseline']:.4g} "
             f"({entry['baseline_name']}) | {floor} | `{entry['graph']}`, n = {entry['n']} |"
         )
     lines += ["", "Images are float32 NCHW in [0, 1] at every input and output.", ""]

@@ -291,6 +291,7 @@ class Data(Strict):
     dataset: Name
     classes: tuple[str, ...] | None = Field(default=None, min_length=1)  # learn from these alone
     labels: PositiveInt | None = None  # images that keep their label, as many of each class; the others lose it
+    unlabelled: bool = True  # the others are seen too
     flip: bool = False  # mirror half of the images left to right, drawn anew at each step, in training alone
     binarize: bool = False  # a pixel is 1 with its grey value's probability, drawn anew at each step
     degradations: dict[Degradation, PositiveFloat] = {}  # what a `restore` graph undoes, and how much of it
@@ -310,6 +311,13 @@ class Data(Strict):
     def scale(self) -> int:
         """How many times smaller the sides of degraded images are."""
         return int(self.degradations.get("scale", 1))
+
+    @field_validator("unlabelled")
+    @classmethod
+    def _of_few(cls, unlabelled: bool, info: ValidationInfo) -> bool:
+        if not unlabelled and info.data.get("labels") is None:
+            raise ValueError("without `labels` no image loses its label")
+        return unlabelled
 
 
 class RunEvaluation(Strict):
@@ -335,6 +343,17 @@ class Run(Strict):
         return self.model_dump(mode="json", exclude={"evaluation"})
 
 
+class Augmentation(Strict):
+    """A small classifier that learns from labelled images, with generated ones in its batches and without."""
+
+    seeds: Annotated[int, Field(ge=2)]  # trainings of each kind
+    generated: PositiveInt  # images, as many of each class
+    share: Annotated[float, Field(gt=0.0, lt=1.0)]  # of a batch that is generated
+    channels: PositiveInt
+    features: PositiveInt
+    training: Training
+
+
 class Evaluation(Strict):
     """The protocol that all scores share."""
 
@@ -344,6 +363,7 @@ class Evaluation(Strict):
     mode_share: Fraction  # of a fair share, from which a class counts as covered
     pictures: PositiveInt  # images in a grid
     restored: PositiveInt  # images that are degraded and restored; baselines take a millisecond for each
+    augmentation: Augmentation
 
     @model_validator(mode="after")
     def _subsets_fit(self) -> Evaluation:

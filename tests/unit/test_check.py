@@ -34,6 +34,15 @@ def test_a_valid_file_passes(params_file: Callable[..., Path]) -> None:
             "runs.tiny.data: denoising_autoencoder needs degraded in its batches; ",
         ),
         (
+            {
+                f"{TINY}__family": "conditional_vae",
+                f"{TINY}__model": {"latent_dim": 2, "channels": 2, "features": 4, "control": 1.0},
+                f"{TINY}__training__optimizers": {"classifier": {"lr": 1e-3}, "vae": {"lr": 1e-3}},
+                f"{TINY}__data__labels": 10,
+            },
+            "runs.tiny.data.labels: conditional_vae wants a label for each image; say unlabelled: false",
+        ),
+        (
             {f"{TINY}__training__optimizers": {"generator": {"lr": 1e-3}}},
             "runs.tiny.training.optimizers: vae needs exactly ['vae'], there are ['generator']",
         ),

@@ -38,6 +38,12 @@ def test_gaussian_nll_is_the_distribution_s(sigma: float) -> None:
     torch.testing.assert_close(losses.gaussian_nll(X, LOGITS, sigma), expected, rtol=1e-6, atol=0)
 
 
+def test_normal_nll_is_the_distribution_s() -> None:
+    x, mean, log_var = torch.randn(3, 5, 4, dtype=torch.float64)
+    expected = -Normal(mean, (0.5 * log_var).exp()).log_prob(x).sum(1)
+    torch.testing.assert_close(losses.normal_nll(x, mean, log_var), expected)
+
+
 def test_kl_is_the_distributions_and_zero_at_the_prior() -> None:
     mean, log_var = torch.randn(2, 6, 4, dtype=torch.float64)
     prior = Normal(torch.zeros_like(mean), torch.ones_like(mean))

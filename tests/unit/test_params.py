@@ -76,6 +76,10 @@ def test_valid_file_gives_typed_params(params_file: Callable[..., Path]) -> None
             "runs.tiny.data.classes: 'two' is not one of zero, one",
         ),
         (
+            {"runs__tiny__data": {"dataset": "dots", "unlabelled": False}},
+            "runs.tiny.data.unlabelled: without `labels` no image loses its label",
+        ),
+        (
             {"runs__tiny__evaluation__rival": "big"},
             "runs.tiny.evaluation.rival: 'big' is not one of tiny",
         ),

@@ -26,9 +26,9 @@ class Supply(Protocol):
 
 def supply(split: Split, spec: DataSpec, data: Data, batch_size: int, seed: int) -> Supply:
     """The batches of one split, as a run sees them."""
-    found: Supply = Batches(of_classes(split, spec, data.classes), batch_size, seed)
-    if data.labels:
-        found = Labelled(found, Batches(labelled(split, spec, data.labels, seed), batch_size, seed + CHOOSE))
+    found: Supply = Batches(learnt_from(split, spec, data, seed), batch_size, seed)
+    if data.labels and data.unlabelled:
+        found = Labelled(found, Batches(with_labels(split, spec, data, seed), batch_size, seed + CHOOSE))
     if data.flip:
         found = Flipped(found, batch_size, seed)
     if data.patch:
@@ -46,9 +46,20 @@ def seen(spec: DataSpec, data: Data) -> DataSpec:
 def offered(dataset: Dataset, data: Data) -> frozenset[str]:
     """The keys of the batches that `supply` gives, known before there is any data."""
     keys = {*IMAGE_KEYS[dataset.layout], *(["label"] if dataset.classes else [])}
-    keys |= {"labelled"} if data.labels else set()
+    keys |= {"labelled"} if data.labels and data.unlabelled else set()
     keys |= {"degraded"} if data.degradations else set()
     return frozenset(keys | ({"mask"} if data.degradations and "scale" not in data.degradations else set()))
+
+
+def learnt_from(split: Split, spec: DataSpec, data: Data, seed: int) -> Split:
+    """The images that a run learns from, those without a label too."""
+    return of_classes(split, spec, data.classes) if data.unlabelled else with_labels(split, spec, data, seed)
+
+
+def with_labels(split: Split, spec: DataSpec, data: Data, seed: int) -> Split:
+    """The images whose labels a run learns from."""
+    found = of_classes(split, spec, data.classes)
+    return labelled(found, spec, data.labels, seed) if data.labels else found
 
 
 def of_classes(split: Split, spec: DataSpec, classes: tuple[str, ...] | None) -> Split:

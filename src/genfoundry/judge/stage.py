@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +24,12 @@ from genfoundry.params import Judge as JudgeParams
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
 from genfoundry.spec import IMAGE_KEYS
 from genfoundry.training.guard import exclusive
-from genfoundry.training.loop import train
+from genfoundry.training.loop import Quiet, train
 from genfoundry.training.runtime import Runtime
 
 
 class JudgeError(RuntimeError):
     """The judge classifies too badly to measure with."""
-
-
-class Quiet:
-    """The judge's training shows its progress bar alone."""
-
-    def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Nothing to keep."""
-
-    def samples(self, step: int, model: Learner) -> None:
-        """Nothing to draw."""
 
 
 def judge_dataset(name: str) -> None:

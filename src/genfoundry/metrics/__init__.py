@@ -69,6 +69,14 @@ class Classified:
 
 
 @dataclass(frozen=True)
+class Trials:
+    """Accuracies of one classifier, trained once for each seed: as it is, and on real images alone."""
+
+    accuracies: np.ndarray  # (seeds,)
+    without: np.ndarray  # (seeds,)
+
+
+@dataclass(frozen=True)
 class Detected:
     """How anomalous images look, and whether they are."""
 
@@ -87,6 +95,7 @@ class Metric:
     needs_labels: bool = False  # the judge's
     needs_distances: bool = False  # between images, as a published network sees them
     needs_many: bool = False  # images: with too few for a covariance of the features, it leads no board
+    stderr: Callable[[Any], float] | None = None  # of the value, where it is a mean over trials
     distance: str = ""  # begins its name where a published network gives the features: fd_effnet is not fid_judge
 
     def fits(self, evidence: Any) -> bool:

@@ -27,6 +27,7 @@ class Row:
     value: float
     baseline: float
     floor: float | None
+    stderr: float | None
     better: str
     leads: bool
     verdict: str  # "beats", "ties" or "misses" the baseline
@@ -83,6 +84,7 @@ def _row(name: str, run: Run, metric: str, roles: Mapping[str, float], words: Ma
         value=roles["value"],
         baseline=roles["baseline"],
         floor=roles.get("floor"),
+        stderr=roles.get("stderr"),
         better=words["better"],
         leads=words["leads"],
         verdict=verdict(roles["value"], roles["baseline"], words["better"]),
@@ -174,4 +176,5 @@ _MARKS = {"beats": "✓", "ties": "=", "misses": "✗"}
 
 def _cell(row: Row) -> str:
     floor = "" if row.floor is None else f", floor {row.floor:.3g}"
-    return f"{_MARKS[row.verdict]} {row.value:.4g} (baseline {row.baseline:.4g}{floor})"
+    spread = "" if row.stderr is None else f" ± {row.stderr:.2g}"
+    return f"{_MARKS[row.verdict]} {row.value:.4g}{spread} (baseline {row.baseline:.4g}{floor})"

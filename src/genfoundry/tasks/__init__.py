@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from genfoundry.data.batches import Prepared
+from genfoundry.data.batches import Prepared, Split
+from genfoundry.data.supply import learnt_from, with_labels
 from genfoundry.judge.reference import Reference
 from genfoundry.metrics import Metric, Paired
 from genfoundry.metrics.baselines import PcaBaseline
@@ -38,10 +39,20 @@ class Setting:
         """How the run saw its data: evaluation degrades and selects as training did."""
         return validate(Data, self.artifact.about["data"])
 
+    @cached_property
+    def learnt(self) -> Split:
+        """The training images that the run saw."""
+        return learnt_from(self.prepared.split("train"), self.prepared.spec, self.data, self.seed)
+
+    @cached_property
+    def labelled(self) -> Split:
+        """The training images whose labels the run may have seen."""
+        return with_labels(self.prepared.split("train"), self.prepared.spec, self.data, self.seed)
+
     def pca(self, components: int) -> PcaBaseline:
-        """Of the training images; fitted once for all tasks that compare with it."""
+        """Of the images that the run saw; fitted once for all tasks that compare with it."""
         if components not in self._pcas:
-            self._pcas[components] = PcaBaseline(self.prepared.split("train").images, components)
+            self._pcas[components] = PcaBaseline(self.learnt.images, components)
         return self._pcas[components]
 
     def paired(self, target: np.ndarray, output: np.ndarray) -> Paired:

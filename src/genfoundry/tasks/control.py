@@ -13,27 +13,40 @@ from genfoundry.tasks import Finding, Picture, Setting, Task
 def find(setting: Setting) -> Finding:
     """Equally many of each class, as the judge sees them; beside a Gaussian on PCA for each class."""
     graph, classes = setting.artifact.graph("generate"), setting.prepared.spec.classes
-    count = setting.config.samples // len(classes) * len(classes)
-    asked = np.arange(count) % len(classes)
-    rng = np.random.default_rng(setting.seed)
-    drawn = {name: spec.draw(rng, batch=count) for name, spec in graph.inputs.items()}
-    labels = {name: asked.astype(spec.dtype) for name, spec in graph.inputs.items() if spec.kind == "label"}
-    images = to_bytes(graph.run({**drawn, **labels}))
+    images, asked = of_each_class(setting, setting.config.samples // len(classes))
     width = next(spec.shape[1] for spec in graph.inputs.values() if spec.kind == "normal")
     found = {"value": images, "baseline": class_gaussians(setting, asked, int(width))}
     rows = max(1, setting.config.pictures // len(classes))
+    styles, _ = of_each_class(setting, rows, alike=True)
     caption = f"A column for each class: {', '.join(classes)}"
     return Finding(
         {role: Classified(asked, setting.reference.classify(batch)) for role, batch in found.items()},
         f"a Gaussian on PCA with {width} components for each class",
-        {"n": count, **setting.reference.protocol},
-        {"control": Picture(images[: rows * len(classes)], caption, columns=len(classes))},
+        {"n": len(images), **setting.reference.protocol},
+        {
+            "control": Picture(images[: rows * len(classes)], caption, columns=len(classes)),
+            "styles": Picture(styles, f"{caption}; a row for each draw of noise", columns=len(classes)),
+        },
     )
+
+
+def of_each_class(setting: Setting, turns: int, alike: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """(N, C, H, W) uint8 from the shipped file and the classes asked for, one after the other, `turns` times.
+
+    `alike`: the classes of a turn share their noise.
+    """
+    graph, classes = setting.artifact.graph("generate"), len(setting.prepared.spec.classes)
+    asked, rng = np.tile(np.arange(classes), turns), np.random.default_rng(setting.seed)
+    inputs = {name: spec.draw(rng, batch=len(asked)) for name, spec in graph.inputs.items()}
+    if alike:
+        inputs = {name: array[::classes].repeat(classes, axis=0) for name, array in inputs.items()}
+    labels = {name: asked.astype(spec.dtype) for name, spec in graph.inputs.items() if spec.kind == "label"}
+    return to_bytes(graph.run({**inputs, **labels})), asked
 
 
 def class_gaussians(setting: Setting, asked: np.ndarray, components: int) -> np.ndarray:
     """(N, C, H, W) uint8 of the classes asked for."""
-    train = setting.prepared.split("train")
+    train = setting.labelled
     images = np.empty((len(asked), *train.images.shape[1:]), np.uint8)
     for label in np.unique(asked):
         pca = PcaBaseline(train.images[train.labels == label], components)

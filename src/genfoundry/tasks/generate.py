@@ -31,7 +31,7 @@ def find(setting: Setting) -> Finding:
 
 def other_samples(setting: Setting, count: int) -> tuple[np.ndarray, str]:
     """What has to be beaten: images in [0, 1] and where they come from."""
-    if setting.rival:
+    if setting.rival and "generate" in setting.rival:
         return setting.rival.generate(count, setting.seed), f"the run {setting.rival.about['run']}"
     noise = next(spec for spec in setting.artifact.graph("generate").inputs.values() if spec.kind == "normal")
     width = int(np.prod([size for size in noise.shape if isinstance(size, int)]))

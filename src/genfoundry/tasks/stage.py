@@ -23,6 +23,8 @@ from genfoundry.tasks import (
     Table,
     Task,
     anomaly,
+    augment,
+    classify,
     control,
     features,
     generate,
@@ -44,6 +46,8 @@ TASKS: tuple[Task, ...] = (
     super_resolve.TASK,
     *likelihood.TASKS,
     *translate.TASKS,
+    classify.TASK,
+    augment.TASK,
 )
 
 
@@ -81,6 +85,8 @@ def score(
         for metric in metrics:
             key = f"{task.prefix}{metric.called(value)}"
             scores[key] = {role: metric.compute(evidence, config) for role, evidence in finding.roles.items()}
+            if metric.stderr:
+                scores[key]["stderr"] = metric.stderr(value)
             protocol[key] = {
                 "better": metric.better,
                 "task": task.name,

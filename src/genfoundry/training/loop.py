@@ -41,6 +41,16 @@ class Observer(Protocol):
     def samples(self, step: int, model: Learner) -> None: ...  # noqa: D102
 
 
+class Quiet:
+    """An observer of trainings that show their progress bar alone."""
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Nothing to keep."""
+
+    def samples(self, step: int, model: Learner) -> None:
+        """Nothing to draw."""
+
+
 def train(
     model: Learner,
     supply: Supply,

@@ -5,7 +5,7 @@ import pytest
 
 from genfoundry.data import DataError
 from genfoundry.data.batches import Split
-from genfoundry.data.supply import binarize, labelled, of_classes, seen, supply
+from genfoundry.data.supply import binarize, labelled, learnt_from, of_classes, seen, supply, with_labels
 from genfoundry.params import Data
 from genfoundry.spec import DataSpec
 
@@ -52,6 +52,30 @@ def test_labels_are_shared_out_equally_and_the_rest_lose_theirs() -> None:
     assert {key: len(value) for key, value in found.items()} == {"image": 8, "labelled": 8, "label": 8}
     chosen = {image.tobytes(): label for image, label in zip(SPLIT.images, SPLIT.labels, strict=True)}
     assert [chosen[image.tobytes()] for image in found["labelled"]] == found["label"].tolist()
+
+
+def test_a_run_without_the_unlabelled_sees_the_labelled_alone() -> None:
+    data, few = Data(dataset="x", labels=12, unlabelled=False), labelled(SPLIT, SPEC, 12, seed=1)
+    known = {image.tobytes(): label for image, label in zip(few.images, few.labels, strict=True)}
+    found = [batch(step, labels=12, unlabelled=False) for step in range(10)]
+    assert {tuple(sorted(one)) for one in found} == {("image", "label")}
+    seen = {
+        image.tobytes(): label for one in found for image, label in zip(one["image"], one["label"], strict=True)
+    }
+    assert seen == known
+    assert np.array_equal(learnt_from(SPLIT, SPEC, data, 1).labels, few.labels)
+
+
+@pytest.mark.parametrize(
+    ("data", "seen", "with_label"),
+    [({}, 90, 90), ({"classes": ("a", "b")}, 60, 60), ({"labels": 12}, 90, 12)],
+)
+def test_what_a_run_learns_from_and_what_of_it_has_labels(
+    data: dict[str, object], seen: int, with_label: int
+) -> None:
+    run = Data(dataset="x", **data)
+    assert len(learnt_from(SPLIT, SPEC, run, 0)) == seen
+    assert len(with_labels(SPLIT, SPEC, run, 0)) == with_label
 
 
 @pytest.mark.parametrize("count", [10, 93])

@@ -12,11 +12,10 @@ from genfoundry.closure import family_sources
 from genfoundry.data.batches import Prepared
 from genfoundry.export.stage import export_run
 from genfoundry.files import read_json, sha256_file
-from genfoundry.judge.stage import Quiet
 from genfoundry.networks.lpips import LPIPS
 from genfoundry.params import ParamsError, load_run
 from genfoundry.runtime.artifact import Artifact
-from genfoundry.training.loop import train
+from genfoundry.training.loop import Quiet, train
 from genfoundry.training.runtime import Runtime
 from genfoundry.training.stage import give_weights, record, train_run
 from genfoundry.training.weights import reached

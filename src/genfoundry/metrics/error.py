@@ -1,0 +1,14 @@
+"""How often what was asked for is not what is found."""
+
+from __future__ import annotations
+
+from genfoundry.metrics import Classified, Metric
+from genfoundry.params import Evaluation
+
+
+def error(evidence: Classified, _: Evaluation) -> float:
+    """A share in [0, 1]."""
+    return float((evidence.asked != evidence.found).mean())
+
+
+METRIC = Metric("error", "lower", error, "share of images whose class is not the one asked for")

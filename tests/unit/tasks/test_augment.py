@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from genfoundry.data.batches import Prepared, Split
+from genfoundry.judge.reference import Reference
+from genfoundry.metrics.gain import ACCURACY, GAIN
+from genfoundry.params import Augmentation, validate
+from genfoundry.runtime.artifact import Artifact
+from genfoundry.spec import TensorSpec
+from genfoundry.tasks import Setting, augment
+from tests.unit import tiny
+
+TRAINING = {"steps": 40, "log_every": 40, "sample_every": 40, "checkpoint_every": 40}
+LESSONS = validate(
+    Augmentation,
+    {
+        "seeds": 2,
+        "generated": 20,
+        "share": 0.75,
+        "channels": 2,
+        "features": 4,
+        "training": {**TRAINING, "batch_size": 8, "optimizers": {"judge": {"lr": 1e-2}}},
+    },
+)
+
+
+class Painter:
+    """A shipped `generate` that paints class 1 bright, or, if it lies, class 0."""
+
+    def __init__(self, lies: bool) -> None:
+        self.lies = lies
+        self.inputs = {
+            "noise": TensorSpec(("batch", 3), "normal"),
+            "label": TensorSpec(("batch",), "label", high=2, dtype="int64"),
+        }
+
+    def run(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        bright = inputs["label"] != self.lies
+        noise = 0.3 * np.random.default_rng(0).random((len(bright), *tiny.SHAPE), dtype=np.float32)
+        return noise + 0.6 * bright[:, None, None, None].astype(np.float32)
+
+
+class Shipped:
+    """An artifact of one graph."""
+
+    def __init__(self, lies: bool) -> None:
+        self.painter = Painter(lies)
+        self.about: dict[str, Any] = {"data": {"dataset": "dots", "labels": 8, "unlabelled": False}}
+
+    def graph(self, name: str) -> Painter:
+        return self.painter
+
+
+def setting(prepared: Path, lies: bool = False) -> Setting:
+    artifact, config = cast(Artifact, Shipped(lies)), tiny.evaluation(augmentation=LESSONS)
+    return Setting(artifact, Prepared(prepared), Reference(Path("judge"), 2), config, seed=0)
+
+
+@pytest.mark.parametrize("lies", [False, True])
+def test_samples_are_worth_what_their_labels_are(prepared: Path, lies: bool) -> None:
+    finding = augment.find(setting(prepared, lies))
+    with_made = ACCURACY.compute(finding.roles["value"], tiny.evaluation())
+    without = ACCURACY.compute(finding.roles["baseline"], tiny.evaluation())
+    assert GAIN.compute(finding.roles["value"], tiny.evaluation()) == pytest.approx(with_made - without)
+    assert (with_made < 0.5) == lies
+    assert finding.protocol["conditions"] == "8 labels"
+
+
+def test_a_batch_is_as_large_with_generated_images_as_without() -> None:
+    real = Split({"image": np.zeros((8, 1, 2, 2), np.uint8), "label": np.zeros(8, np.int64)})
+    made = Split({"image": np.full((20, 1, 2, 2), 255, np.uint8), "label": np.ones(20, np.int64)})
+    mixed, alone = (
+        supply.at(0) for supply in (augment.mixed(real, made, LESSONS, 0), augment.alone(real, LESSONS, 0))
+    )
+    assert {key: value.shape for key, value in mixed.items()} == {key: value.shape for key, value in alone.items()}
+    assert mixed["label"].mean() == 0.75
+    assert np.array_equal(mixed["image"].max(axis=(1, 2, 3)) == 255, mixed["label"] == 1)
