@@ -8,6 +8,7 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,9 @@ def example(graph: Graph) -> dict[str, np.ndarray]:
 
 
 def draw(spec: TensorSpec, rng: np.random.Generator, batch: int) -> np.ndarray:
-    """As the spec says; a `value` (a latent, say) is exercised with standard normal numbers."""
-    drawable = TensorSpec(spec.shape, "normal", dtype=spec.dtype) if spec.kind == "value" else spec
-    return drawable.draw(rng, batch=batch)
+    """From the whole range of the spec; a `value` (a latent, say) is exercised with standard normal numbers."""
+    kind = "normal" if spec.kind == "value" else spec.kind
+    return replace(spec, kind=kind, default=None).draw(rng, batch=batch)
 
 
 def strip(model: onnx.ModelProto) -> None:

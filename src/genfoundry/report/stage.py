@@ -85,6 +85,8 @@ def usage(name: str, artifact: Artifact) -> str:
 
 def _expression(spec: TensorSpec) -> str:
     shape = tuple(16 if isinstance(size, str) else size for size in spec.shape)
+    if spec.default is not None:
+        return f'np.full({shape}, {spec.default}, "{spec.dtype}")'
     if spec.kind == "label":
         drawn = f"integers(0, {int(spec.high)}, {shape})"
     elif spec.kind in ("normal", "value"):

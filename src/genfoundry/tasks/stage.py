@@ -27,6 +27,7 @@ from genfoundry.tasks import (
     likelihood,
     reconstruct,
     restore,
+    styles,
 )
 
 #: In the order of a reader's interest.
@@ -38,6 +39,7 @@ TASKS: tuple[Task, ...] = (
     anomaly.TASK,
     *restore.TASKS,
     *likelihood.TASKS,
+    styles.TASK,
 )
 
 
@@ -67,6 +69,8 @@ def score(
     """The numbers and the words: two trees with the same keys."""
     scores, protocol = {}, {}
     for task, finding in findings.items():
+        if not finding.roles:
+            continue  # pictures alone
         value = finding.roles["value"]
         metrics = [metric for metric in task.metrics if metric.fits(value)]
         leader = next(metric for metric in metrics if metric.leads(value))

@@ -181,3 +181,8 @@ def test_a_value_is_exercised_with_normal_numbers() -> None:
     drawn = onnx.draw(TensorSpec(("batch", 1000), "value"), np.random.default_rng(0), 20)
     assert drawn.min() < -2
     assert drawn.max() > 2
+
+
+def test_an_input_with_a_default_is_exercised_over_its_whole_range() -> None:
+    drawn = onnx.draw(TensorSpec(("batch", 1000), "scalar", default=1.0), np.random.default_rng(0), 2)
+    assert drawn.min() < 0.1 < 0.9 < drawn.max()
