@@ -99,7 +99,7 @@ def run_phase(name: str, model: GenerativeModel, phase: Phase, steps: int) -> li
     totals = []
     for _ in range(steps):
         seed_step(0, 0)
-        totals.append(float(phase.loss(batch).total))
+        totals.append(phase.loss(batch).total.item())
         seed_step(0, 0)
         update(phase, model, optimizers[phase.optimizer], batch, 0, settings, RUNTIME)
     return totals

@@ -20,7 +20,7 @@ from genfoundry import __version__
 from genfoundry.contract import Graph, Scan
 from genfoundry.export import scan
 from genfoundry.files import write_atomic
-from genfoundry.spec import METADATA_KEY, TensorSpec
+from genfoundry.spec import METADATA_KEY, Kind, TensorSpec
 
 EXAMPLE_BATCH = 2  # a batch of 1 would silently become a constant
 
@@ -102,7 +102,7 @@ def example(graph: Graph) -> dict[str, np.ndarray]:
 
 def draw(spec: TensorSpec, rng: np.random.Generator, batch: int) -> np.ndarray:
     """From the whole range of the spec; a `value` (a latent, say) is exercised with standard normal numbers."""
-    kind = "normal" if spec.kind == "value" else spec.kind
+    kind: Kind = "normal" if spec.kind == "value" else spec.kind
     return replace(spec, kind=kind, default=None).draw(rng, batch=batch)
 
 
