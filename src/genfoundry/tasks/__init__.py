@@ -73,7 +73,7 @@ class Table:
 class Finding:
     """The evidence of one task, what it is compared with, and what a reader should see of it."""
 
-    roles: Mapping[str, Any]  # "value", "baseline" and, where there is one, "floor" → evidence; none: pictures alone
+    roles: Mapping[str, Any]  # "value", "baseline" and, where there is one, "floor" → evidence
     baseline: str
     protocol: Mapping[str, Any]
     pictures: Mapping[str, Picture] = field(default_factory=dict)

@@ -70,7 +70,7 @@ def score(
     scores, protocol = {}, {}
     for task, finding in findings.items():
         if not finding.roles:
-            continue  # pictures alone
+            continue
         value = finding.roles["value"]
         metrics = [metric for metric in task.metrics if metric.fits(value)]
         leader = next(metric for metric in metrics if metric.leads(value))
