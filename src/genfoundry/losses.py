@@ -137,6 +137,16 @@ def r1(network: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     return 0.5 * squared_slope(network, real).mean()
 
 
+def path_lengths(image: Tensor, w: Tensor) -> Tensor:
+    """‖J_wᵀ y‖ for y ~ N(0, 1)/√(H·W), of images (N, C, H, W) made from w (N, w_dim) → (N,), itself differentiable.
+
+    Karras et al. 2020, equation 4; y as in the authors' code, so that lengths do not grow with the image.
+    """
+    y = torch.randn_like(image) / math.sqrt(image.shape[2] * image.shape[3])
+    (slope,) = torch.autograd.grad((image * y).sum(), w, create_graph=True)
+    return (slope.square().sum(dim=1) + 1e-12).sqrt()  # no infinite slope of √ at 0
+
+
 def gradient_penalty(network: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """E(‖∂f/∂x‖ − 1)² on lines between real and generated images: Gulrajani et al. 2017, equation 3."""
     t = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)

@@ -55,7 +55,8 @@ class TensorSpec:
 
     A `str` in `shape` is a dynamic axis, `("batch", 1, 28, 28)`, or a whole multiple of one: `"2*height"`.
     `image` and `mask` lie in [low, high], `uniform` is drawn from it, `label` counts `high` classes from 0,
-    `normal` is standard normal, `value` is unbounded and never drawn.
+    `normal` is standard normal, `value` is unbounded and never drawn. `default` is what an input is where nobody asks
+    for other: evaluation and pictures leave it there, the gate draws from the whole range.
     """
 
     shape: tuple[int | str, ...]
@@ -63,6 +64,7 @@ class TensorSpec:
     low: float = 0.0
     high: float = 1.0
     dtype: DType = "float32"
+    default: float | None = None
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -81,8 +83,10 @@ class TensorSpec:
         )
 
     def draw(self, rng: np.random.Generator, **axes: int) -> np.ndarray:
-        """A valid random tensor whose dynamic axes take the sizes in `axes`; the same on every machine."""
+        """The default, or a valid random tensor; dynamic axes take the sizes in `axes`. The same on every machine."""
         shape = self.sizes(**axes)
+        if self.default is not None:
+            return np.full(shape, self.default, self.dtype)
         if self.kind == "normal":
             return rng.standard_normal(shape).astype(self.dtype)
         if self.kind == "label":

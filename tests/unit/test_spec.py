@@ -54,6 +54,11 @@ def test_value_is_never_drawn() -> None:
         draw(TensorSpec(("batch", 2), "value"), batch=1)
 
 
+def test_a_default_is_taken_where_nobody_asks_for_other() -> None:
+    spec = TensorSpec(("batch", 2), "scalar", 0.0, 2.0, default=1.5)
+    assert np.array_equal(draw(spec, batch=3), np.full((3, 2), 1.5, np.float32))
+
+
 def test_dynamic_axes_take_the_sizes_that_are_given_and_a_seed_repeats() -> None:
     spec = TensorSpec(("batch", 3, "height", 5), "image")
     drawn = draw(spec, batch=2, height=7)
@@ -80,7 +85,7 @@ def test_an_array_fits_whatever_its_dynamic_axes_are(shape: tuple[int, ...], fit
 
 @pytest.mark.parametrize(
     "spec",
-    [TensorSpec(("batch", 1, "2*height"), "image"), TensorSpec((3,), "label", 0.0, 9.0, "int64")],
+    [TensorSpec(("batch", 1, "2*height"), "image"), TensorSpec((3,), "label", 0.0, 9.0, "int64", 1.0)],
 )
 def test_json_round_trip(spec: TensorSpec) -> None:
     assert TensorSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec

@@ -8,6 +8,7 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from genfoundry import __version__
 from genfoundry.contract import Graph, Scan
 from genfoundry.export import scan
 from genfoundry.files import write_atomic
-from genfoundry.spec import BATCH, METADATA_KEY, TensorSpec
+from genfoundry.spec import BATCH, METADATA_KEY, Kind, TensorSpec
 
 EXAMPLE_BATCH = 2  # a batch of 1 would silently become a constant
 EXAMPLE_SIZE = 16  # of the first other dynamic axis; each next one is larger, because equal ones might become one
@@ -107,9 +108,9 @@ def example_sizes(graph: Graph) -> dict[str, int]:
 
 
 def draw(spec: TensorSpec, rng: np.random.Generator, **axes: int) -> np.ndarray:
-    """As the spec says; a `value` (a latent, say) is exercised with standard normal numbers."""
-    drawable = TensorSpec(spec.shape, "normal", dtype=spec.dtype) if spec.kind == "value" else spec
-    return drawable.draw(rng, **axes)
+    """From the whole range of the spec; a `value` (a latent, say) is exercised with standard normal numbers."""
+    kind: Kind = "normal" if spec.kind == "value" else spec.kind
+    return replace(spec, kind=kind, default=None).draw(rng, **axes)
 
 
 def strip(model: onnx.ModelProto) -> None:

@@ -1,10 +1,11 @@
-"""Deep convolutional GAN (Radford, Metz & Chintala 2016)."""
+"""Deep convolutional GAN (Radford, Metz & Chintala 2016), of classes where asked (Mirza & Osindero 2014)."""
 
 from __future__ import annotations
 
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from genfoundry import losses
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
@@ -45,8 +46,23 @@ def conv_discriminator(channels: int, shape: tuple[int, int, int]) -> nn.Sequent
     return nn.Sequential(*layers, nn.Conv2d(depth, 1, small), nn.Flatten()).apply(init_weights)
 
 
+class LabelledGenerator(nn.Module):
+    """Noise and a class → an image: what a conditional run ships."""
+
+    def __init__(self, generator: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.generator, self.classes = generator, classes
+
+    def forward(self, noise: Tensor, label: Tensor) -> Tensor:
+        """(N, noise_dim) and (N,) int64 → (N, C, H, W) in [0, 1]."""
+        return self.generator(torch.cat([noise, F.one_hot(label, self.classes).float()], dim=1))
+
+
 class DCGAN(GenerativeModel):
-    """Goodfellow's game on all-convolutional networks, with the non-saturating loss."""
+    """Goodfellow's game on all-convolutional networks, with the non-saturating loss.
+
+    Where it is conditional, both players are given the class beside their input: Mirza & Osindero 2014, section 3.2.
+    """
 
     class Params(Strict):
         """A network's `channels` are its width next to the image; it doubles with each halving."""
@@ -54,12 +70,18 @@ class DCGAN(GenerativeModel):
         noise_dim: PositiveInt
         generator_channels: PositiveInt
         discriminator_channels: PositiveInt
+        conditional: bool = False
 
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
         self.params, self.data = params, data
-        self.generator = conv_generator(params.noise_dim, params.generator_channels, data.shape)
-        self.discriminator = conv_discriminator(params.discriminator_channels, data.shape)
+        self.classes = len(data.classes) if params.conditional else 0
+        # Of this very model: whether it is conditional decides.
+        self.needs = frozenset({"image", "label"} if self.classes else {"image"})
+        depth, height, width = data.shape
+        self.generator = conv_generator(params.noise_dim + self.classes, params.generator_channels, data.shape)
+        seen = (depth + self.classes, height, width)
+        self.discriminator = conv_discriminator(params.discriminator_channels, seen)
 
     def phases(self) -> tuple[Phase, ...]:
         """The discriminator, then the generator."""
@@ -68,26 +90,38 @@ class DCGAN(GenerativeModel):
             Phase("generator", self.generator, self.generator_loss),
         )
 
-    def sample(self, like: Tensor) -> Tensor:
-        """As many images as `like` holds."""
-        return self.generator(torch.randn(len(like), self.params.noise_dim, device=like.device))
+    @property
+    def sampler(self) -> nn.Module:
+        """What ships: the generator, told the class where there are classes."""
+        return LabelledGenerator(self.generator, self.classes) if self.classes else self.generator
 
-    def logits(self, image: Tensor) -> Tensor:
-        """D sees [-1, 1], section 4: (N, C, H, W) in [0, 1] → (N, 1)."""
-        return self.discriminator(image * 2.0 - 1.0)
+    def sample(self, batch: Batch) -> Tensor:
+        """As many images as the batch holds, of its classes."""
+        noise = torch.randn(len(batch["image"]), self.params.noise_dim, device=batch["image"].device)
+        return self.sampler(noise, batch["label"]) if self.classes else self.sampler(noise)
+
+    def logits(self, image: Tensor, batch: Batch) -> Tensor:
+        """D sees [-1, 1], section 4, and a plane for each class: (N, C, H, W) in [0, 1] → (N, 1)."""
+        x = image * 2.0 - 1.0
+        if self.classes:
+            planes = F.one_hot(batch["label"], self.classes).float()[:, :, None, None]
+            x = torch.cat([x, planes.expand(-1, -1, *x.shape[2:])], dim=1)
+        return self.discriminator(x)
 
     def discriminator_loss(self, batch: Batch) -> Loss:
         """Real and generated in separate batches, so that BatchNorm sees each alone."""
-        x = batch["image"]
         with torch.no_grad():
-            fake = self.sample(x)
-        return losses.discriminator(self.logits(x), self.logits(fake))
+            fake = self.sample(batch)
+        return losses.discriminator(self.logits(batch["image"], batch), self.logits(fake, batch))
 
     def generator_loss(self, batch: Batch) -> Loss:
         """−E log D(G(z))."""
-        return Loss({"adversarial": losses.generator_non_saturating(self.logits(self.sample(batch["image"])))})
+        fake_logits = self.logits(self.sample(batch), batch)
+        return Loss({"adversarial": losses.generator_non_saturating(fake_logits)})
 
     def graphs(self) -> tuple[Graph, ...]:
         """`generate` alone: the discriminator does not ship."""
-        noise = TensorSpec(("batch", self.params.noise_dim), "normal")
-        return (Graph("generate", self.generator, {"noise": noise}, {"image": self.data.image}),)
+        inputs = {"noise": TensorSpec(("batch", self.params.noise_dim), "normal")}
+        if self.classes:
+            inputs["label"] = TensorSpec(("batch",), "label", high=self.classes, dtype="int64")
+        return (Graph("generate", self.sampler, inputs, {"image": self.data.image}),)

@@ -86,6 +86,8 @@ def usage(name: str, artifact: Artifact) -> str:
 
 def _expression(spec: TensorSpec) -> str:
     shape = _example(spec)
+    if spec.default is not None:
+        return f'np.full({shape}, {spec.default}, "{spec.dtype}")'
     if spec.kind == "label":
         drawn = f"integers(0, {int(spec.high)}, {shape})"
     elif spec.kind in ("normal", "value"):

@@ -141,13 +141,27 @@ class Artifact:
         return self.graphs[name]
 
     def generate(
-        self, n: int, seed: int = 0, *, batch: int = BATCH, progress: Progress | None = None
+        self,
+        n: int,
+        seed: int = 0,
+        *,
+        batch: int = BATCH,
+        progress: Progress | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> np.ndarray:
-        """`n` images (n, C, H, W) float32 in [0, 1]; a seed gives the same noise on every machine."""
+        """`n` images (n, C, H, W) float32 in [0, 1]; a seed gives the same noise on every machine.
+
+        Args:
+            inputs: by name, in place of what would be drawn, a number for all images or an array: `label`, say.
+        """
         graph = self.graph("generate")
         rng = np.random.default_rng(seed)
-        inputs = {name: spec.draw(rng, batch=n) for name, spec in graph.inputs.items()}
-        return graph.run(inputs, batch, progress)
+        drawn = {name: spec.draw(rng, batch=n) for name, spec in graph.inputs.items()}
+        asked = {
+            name: np.broadcast_to(value, drawn[name].shape) if name in drawn else value
+            for name, value in (inputs or {}).items()
+        }
+        return graph.run({**drawn, **asked}, batch, progress)
 
     def reconstruct(self, image: np.ndarray) -> np.ndarray:
         """Images (N, C, H, W) in [0, 1] through the latent and back."""

@@ -37,6 +37,9 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("path", type=Path, help="an .onnx file or a run's folder, e.g. dist/dcgan")
     make.add_argument("-n", type=_positive, default=64, help="how many (default 64)")
     make.add_argument("--seed", type=_natural, default=0, help="the same seed gives the same images (default 0)")
+    make.add_argument(
+        "--set", type=_setting, action="append", default=[], metavar="INPUT=NUMBER", help="e.g. label=3, for all images"
+    )
     make.add_argument("-o", "--out", type=Path, default=Path("samples.png"), help="default samples.png")
     return top
 
@@ -62,7 +65,8 @@ def generate(options: argparse.Namespace) -> None:
     from genfoundry.pictures import grid, png, to_bytes
     from genfoundry.runtime.artifact import Artifact
 
-    images = Artifact.load(options.path).generate(options.n, options.seed, progress=_bar)
+    artifact = Artifact.load(options.path)
+    images = artifact.generate(options.n, options.seed, progress=_bar, inputs=dict(options.set))
     options.out.write_bytes(png(grid(to_bytes(images))))
     print(f"{options.n} images in {options.out}")
 
@@ -78,6 +82,11 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return value
+
+
+def _setting(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    return name, float(value)
 
 
 def _natural(text: str) -> int:

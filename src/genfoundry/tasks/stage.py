@@ -33,6 +33,7 @@ from genfoundry.tasks import (
     restore,
     translate,
     super_resolve,
+    styles,
 )
 
 #: In the order of a reader's interest.
@@ -48,6 +49,7 @@ TASKS: tuple[Task, ...] = (
     *translate.TASKS,
     classify.TASK,
     augment.TASK,
+    styles.TASK,
 )
 
 
@@ -79,6 +81,8 @@ def score(
     """The numbers and the words: two trees with the same keys."""
     scores, protocol = {}, {}
     for task, finding in findings.items():
+        if not finding.roles:
+            continue
         value = finding.roles["value"]
         metrics = [metric for metric in task.metrics if metric.fits(value)]
         leader = next(metric for metric in metrics if metric.leads(value))

@@ -202,3 +202,8 @@ def test_sizes_are_dynamic_and_multiples_are_named(tmp_path: Path) -> None:
     image = small.draw(np.random.default_rng(0), batch=3, height=5, width=9)
     (found,) = session.run(None, {"image": image})
     assert np.array_equal(found, image.repeat(2, axis=2).repeat(2, axis=3))
+
+
+def test_an_input_with_a_default_is_exercised_over_its_whole_range() -> None:
+    drawn = onnx.draw(TensorSpec(("batch", 1000), "scalar", default=1.0), np.random.default_rng(0), batch=2)
+    assert drawn.min() < 0.1 < 0.9 < drawn.max()

@@ -39,11 +39,12 @@ def test_the_five_lines_run(workspace: Path, shipped: Path, graph: str, capsys: 
         pytest.param(
             TensorSpec(("batch", 1), "scalar", 2.0, 3.0),
         ),
+        pytest.param(TensorSpec(("batch",), "scalar", default=0.7), id="default"),
     ],
     ids=lambda spec: spec.kind,
 )
 def test_an_example_input_is_one_that_the_spec_allows(spec: TensorSpec) -> None:
-    value = eval(_expression(spec), {"rng": np.random.default_rng(0)})
+    value = eval(_expression(spec), {"rng": np.random.default_rng(0), "np": np})
     assert spec.fits(value.shape)
     assert len(value) == 16
     assert value.dtype == spec.dtype

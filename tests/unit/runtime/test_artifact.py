@@ -74,6 +74,14 @@ def test_inputs_that_do_not_fit_are_refused(artifact: Artifact, inputs: dict, wo
         artifact.graph("reconstruct")(**inputs)
 
 
+@pytest.mark.parametrize("noise", [0.5, np.full((4, 3), 0.5)])
+def test_an_input_that_is_asked_for_is_not_drawn(artifact: Artifact, noise: object) -> None:
+    images = artifact.generate(4, inputs={"noise": noise})
+    np.testing.assert_array_equal(images, artifact.graph("generate")(noise=np.full((4, 3), 0.5, np.float32)))
+    with pytest.raises(ArtifactError, match="generate takes noise; given: noise, colour"):
+        artifact.generate(4, inputs={"colour": 1.0})
+
+
 def test_integers_and_lists_are_taken_as_numbers(artifact: Artifact) -> None:
     zeros = artifact.reconstruct(np.zeros((2, *tiny.SHAPE), np.float64))
     assert np.array_equal(zeros, artifact.graph("reconstruct")(image=np.zeros((2, *tiny.SHAPE), int).tolist()))

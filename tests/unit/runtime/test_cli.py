@@ -32,6 +32,14 @@ def test_generate_writes_the_grid_of_the_artifact_s_images(shipped: Path, tmp_pa
     assert np.array_equal(np.asarray(Image.open(out)), expected[..., 0])
 
 
+def test_an_input_can_be_set(shipped: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    assert main(["generate", str(shipped), "-n", "5", "--set", "noise=0.5", "-o", str(out)]) == 0
+    expected = grid(to_bytes(Artifact.load(shipped).generate(5, inputs={"noise": 0.5})))
+    assert np.array_equal(np.asarray(Image.open(out)), expected[..., 0])
+    assert main(["generate", str(shipped), "--set", "colour=1"]) == 2
+
+
 @pytest.mark.parametrize("command", ["info", "generate"])
 @pytest.mark.parametrize("kind", ["damaged", "absent"])
 def test_a_file_that_is_no_use_is_exit_code_2_and_one_line(
@@ -52,7 +60,7 @@ def test_a_place_that_cannot_be_written_is_exit_code_2(shipped: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "options", [["-n", "0"], ["-n", "x"], ["--seed", "-1"], ["--unknown"]], ids=lambda options: " ".join(options)
+    "options", [["-n", "0"], ["-n", "x"], ["--seed", "-1"], ["--unknown"], ["--set", "noise"]], ids=lambda options: " ".join(options)
 )
 def test_wrong_options_are_exit_code_2(shipped: Path, options: list[str]) -> None:
     with pytest.raises(SystemExit) as error:
