@@ -21,12 +21,17 @@ from genfoundry.tasks import (
     Table,
     Task,
     anomaly,
+    bayes,
+    compress,
     control,
     features,
     generate,
+    interpolate,
     likelihood,
+    projection,
     reconstruct,
     restore,
+    trajectory,
 )
 
 #: In the order of a reader's interest.
@@ -35,9 +40,14 @@ TASKS: tuple[Task, ...] = (
     control.TASK,
     reconstruct.TASK,
     features.TASK,
-    anomaly.TASK,
+    *anomaly.TASKS,
     *restore.TASKS,
     *likelihood.TASKS,
+    bayes.TASK,
+    compress.TASK,
+    projection.TASK,
+    *interpolate.TASKS,
+    trajectory.TASK,
 )
 
 
@@ -67,6 +77,8 @@ def score(
     """The numbers and the words: two trees with the same keys."""
     scores, protocol = {}, {}
     for task, finding in findings.items():
+        if not finding.roles:
+            continue
         value = finding.roles["value"]
         metrics = [metric for metric in task.metrics if metric.fits(value)]
         leader = next(metric for metric in metrics if metric.leads(value))

@@ -53,6 +53,11 @@ def test_scores_and_protocol_have_the_same_keys_and_cite_the_file(shipped: Path)
         assert all(isinstance(value, float) for value in scores[name].values())
 
 
+def test_what_is_only_to_be_seen_has_no_scores(shipped: Path) -> None:
+    found = {generate.TASK: Finding(pictures={"one": Picture(np.zeros((1, 1, 4, 4), np.uint8), "black")})}
+    assert score(found, Artifact.load(shipped), CONFIG, seed=5) == ({}, {})
+
+
 def test_without_labels_two_distances_are_left_and_neither_is_called_fid(shipped: Path) -> None:
     role = Sampled(RNG.standard_normal((20, 3)), None, REAL[0], None, 0, "effnet")
     found = {generate.TASK: Finding({"value": role, "floor": role}, "b", {"n": 20})}
