@@ -14,8 +14,9 @@ from genfoundry.tasks.restore import as_seen, held_out
 
 def find(setting: Setting) -> Finding:
     """The class y of largest log p(x | y) + log p(y), its first term by the ELBO, and by probabilistic PCA."""
-    train, images = setting.prepared.split("train"), held_out(setting, setting.config.samples)
-    classes, asked = setting.prepared.spec.classes, np.asarray(setting.prepared.split("test").labels[: len(images)])
+    train, test = setting.prepared.split("train"), setting.prepared.split("test")
+    images, classes = held_out(setting, setting.config.samples), setting.prepared.spec.classes
+    asked = np.asarray(test.labels[: len(images)])
     log_prior = np.log(np.bincount(train.labels, minlength=len(classes)) / len(train))
     inputs = setting.artifact.graph("elbo").inputs.values()
     width = next(int(np.prod(spec.shape[1:])) for spec in inputs if spec.kind == "normal")
@@ -30,7 +31,7 @@ def find(setting: Setting) -> Finding:
         ],
     }
     found = {role: (np.stack(nats, axis=1) + log_prior).argmax(axis=1) for role, nats in given_class.items()}
-    found["judge"] = setting.reference.classify(images)
+    found["judge"] = setting.reference.classify(test.images[: len(images)])  # seen as it has learnt to see them
     return Finding(
         {role: Classified(asked, labels) for role, labels in found.items()},
         f"Bayes' rule on probabilistic PCA with {width} components for each class",

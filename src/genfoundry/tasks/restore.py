@@ -16,7 +16,6 @@ from genfoundry.tasks import Finding, Picture, Setting, Task
 
 FOURS = 4  # in a row of the picture
 Candidates = dict[str, Callable[[], np.ndarray]]
-Restored = Callable[[Setting, Mapping[str, np.ndarray]], np.ndarray]  # what a degradation gives → images
 
 
 def gaussian_filter(degraded: np.ndarray, sigma: float) -> np.ndarray:
@@ -57,7 +56,7 @@ def fillers(setting: Setting, found: Mapping[str, np.ndarray]) -> Candidates:
 BASELINES = {"noise": denoisers, "mask": fillers}
 
 
-def find(name: str, kind: Degradation, restored: Restored, setting: Setting) -> Finding:
+def find(kind: Degradation, setting: Setting) -> Finding:
     """The model beside the best of the baselines, chosen by PSNR on the very images that are scored."""
     target = from_bytes(held_out(setting, setting.config.restored))
     rng = np.random.default_rng([setting.seed, 0])
@@ -73,7 +72,7 @@ def find(name: str, kind: Degradation, restored: Restored, setting: Setting) -> 
         {role: Paired(target, output) for role, output in outputs.items()},
         best,
         {"n": len(target), "conditions": conditions(kind, setting)},
-        {name: Picture(beside(*(images[:count] for images in shown)), caption, columns=4 * FOURS)},
+        {f"restore_{kind}": Picture(beside(*(images[:count] for images in shown)), caption, columns=4 * FOURS)},
     )
 
 
@@ -92,39 +91,23 @@ def as_seen(setting: Setting, images: np.ndarray) -> np.ndarray:
     return binarize(images, np.random.default_rng([setting.seed, 1])) if setting.data.binarize else images
 
 
-def undone(setting: Setting, found: Mapping[str, np.ndarray]) -> np.ndarray:
+def restored(setting: Setting, found: Mapping[str, np.ndarray]) -> np.ndarray:
     """By the run's `restore`, which takes the mask where it wants to know what is known."""
     graph = setting.artifact.graph("restore")
     given = {"image": found["degraded"], "mask": found["mask"]}
     return graph.run({name: given[name] for name in graph.inputs})
 
 
-def projected(setting: Setting, found: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Through a latent that has no place for noise: Vincent 2008, section 4, of a model that has seen none."""
-    return setting.artifact.reconstruct(found["degraded"])
-
-
-def fills_in(setting: Setting) -> bool:
-    """Whether `restore` wants to know what is hidden: where nothing is, it leaves all as it is."""
-    return "restore" in setting.artifact and "mask" in setting.artifact.graph("restore").inputs
-
-
-def restoring(
-    name: str, kind: Degradation, graph: str, restored: Restored, suits: Callable[[Setting], bool]
-) -> Task:
-    """The task of undoing one kind of degradation by one graph."""
+def restoring(name: str, kind: Degradation) -> Task:
+    """The task of undoing one kind of degradation."""
     return Task(
         name,
-        (graph,),
+        ("restore",),
         (psnr.METRIC, ssim.METRIC),
-        find=lambda setting: find(name, kind, restored, setting),
+        find=lambda setting: find(kind, setting),
         prefix=f"{name}_",
-        wanted=lambda setting: kind in setting.data.degradations and suits(setting),
+        wanted=lambda setting: kind in setting.data.degradations,
     )
 
 
-TASKS = (
-    restoring("denoise", "noise", "restore", undone, lambda setting: not fills_in(setting)),
-    restoring("denoise_by_latent", "noise", "reconstruct", projected, fills_in),
-    restoring("impute", "mask", "restore", undone, lambda setting: True),
-)
+TASKS = (restoring("denoise", "noise"), restoring("impute", "mask"))

@@ -1,14 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from genfoundry.tasks import Setting
-from genfoundry.tasks.restore import TASKS, gaussian_filter, mean_fill, non_local_means
-from tests.unit.tasks.conftest import ship
+from genfoundry.tasks.restore import gaussian_filter, mean_fill, non_local_means
 
 RNG = np.random.default_rng(0)
 
@@ -39,16 +34,3 @@ def test_mean_fill_puts_the_mean_where_nothing_is_known() -> None:
     found = mean_fill(images * known, known, mean)
     assert np.array_equal(found[known == 1], images[known == 1])
     assert np.array_equal(found[known == 0], np.broadcast_to(mean, found.shape)[known == 0])
-
-
-def test_noise_is_undone_by_restore_or_where_that_fills_in_by_the_latent(
-    one_class: Path, tmp_path: Path, setting_of: Callable[[Path], Setting]
-) -> None:
-    model, degradations = {"channels": 2, "blocks": 1}, {"noise": 0.2, "mask": 0.5}
-    denoiser = setting_of(ship(tmp_path / "onnx", "denoising_autoencoder", model, 256, degradations=degradations))
-    filler = setting_of(one_class)
-    names = [[task.name for task in TASKS if task.applies(setting)] for setting in (denoiser, filler)]
-    assert names == [["denoise", "impute"], ["denoise_by_latent"]]
-    found = next(task for task in TASKS if task.name == "denoise_by_latent").find(filler)
-    assert set(np.unique(found.roles["value"].target)) == {0.0, 1.0}  # as the run sees its images
-    assert found.roles["value"].output.shape == found.roles["value"].target.shape
