@@ -1,4 +1,4 @@
-"""A generator as a classifier: Bayes' rule on its bound for each class, beside the judge, which learnt to classify."""
+"""A generator as a classifier: Bayes' rule on its bound for each class, beside the judge, which learnt just that."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def find(setting: Setting) -> Finding:
     asked = np.asarray(test.labels[: len(images)])
     log_prior = np.log(np.bincount(train.labels, minlength=len(classes)) / len(train))
     inputs = setting.artifact.graph("elbo").inputs.values()
-    width = next(int(np.prod(spec.shape[1:])) for spec in inputs if spec.kind == "normal")
+    width = next(int(spec.shape[1]) for spec in inputs if spec.kind == "normal")
     given_class = {
         "value": [
             log_prob(setting, "elbo", {"image": images, "label": np.full(len(images), label)})

@@ -18,7 +18,9 @@ Points = Sequence[tuple[float, float]]
 def scatter(panels: Mapping[str, np.ndarray], labels: np.ndarray, classes: Sequence[str], caption: str) -> Picture:
     """Points (N, 2) of each panel, coloured by their classes (N,)."""
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
-    for axes, (title, points) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+    for axes, (title, points) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
         for number, name in enumerate(classes):
             x, y = points[labels == number].T
             axes.scatter(x, y, s=2, linewidths=0, color=f"C{number}" if len(classes) <= 10 else None, label=name)

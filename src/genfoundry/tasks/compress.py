@@ -19,6 +19,8 @@ FITTED = 10000  # training images whose codes a quantiser is fitted to
 TAILS = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # share of the codes beyond the outer cells, on each side
 QUALITIES = (1, 5, 10, 20, 40, 60, 80)  # Pillow's
 FOURS = 4  # in a row of the picture
+MODEL, PCA, JPEG_FILE, JPEG_SCAN = "the model", "PCA of equal width", "JPEG file", "JPEG scan"
+RATES = "Bits against PSNR. A JPEG file holds its tables, which many images could share; its scan does without."
 
 Coder = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]  # images → codes → images
 
@@ -61,38 +63,39 @@ def find(setting: Setting) -> Finding:
     """The model and PCA of equal width at `SCORED` bits a number; all rates, and JPEG's, in table and chart."""
     train = from_bytes(setting.prepared.split("train").images[:FITTED])
     target = from_bytes(setting.prepared.split("test").images[: setting.config.restored])
-    width, graphs = setting.latent_width, setting.artifact.graphs
-    pca, baseline = setting.pca(setting.latent_width), f"PCA with {width} components"
+    graphs, pca = setting.artifact.graphs, setting.pca(setting.latent_width)
     coders: dict[str, Coder] = {
-        "model": (lambda x: graphs["encode"](image=x), lambda z: graphs["decode"](latent=z)),
-        baseline: (pca.encode, pca.decode),
+        MODEL: (lambda x: graphs["encode"](image=x), lambda z: graphs["decode"](latent=z)),
+        PCA: (pca.encode, pca.decode),
     }
     found = [coded for name, coder in coders.items() for coded in quantised(name, coder, train, target)]
     found += jpegs(to_bytes(target))
-    scores = [psnr.psnr(Paired(target, coded.images), setting.config) for coded in found]
-    roles = {coded.method: coded for coded in found if coded.bits == SCORED * width}
-    near = min((c for c in found if c.method == JPEG_SCAN), key=lambda coded: abs(coded.bits - SCORED * width))
-    shown = [target, *(coded.images for coded in (*roles.values(), near))]
-    caption = (
-        f"Held-out image; {SCORED * width} bits of the model; as many of {baseline}; "
-        f"JPEG, which cannot go so low, in {near.bits:.0f} bits without its tables; in fours"
-    )
-    count = setting.config.pictures // 4
-    rates = [(coded.method, coded.bits, score) for coded, score in zip(found, scores, strict=True)]
+    rates = [(c.method, c.bits, psnr.psnr(Paired(target, c.images), setting.config)) for c in found]
+    scored = SCORED * setting.latent_width
+    roles = {"value": nearest(found, MODEL, scored), "baseline": nearest(found, PCA, scored)}
     return Finding(
-        {role: Paired(target, roles[name].images) for role, name in (("value", "model"), ("baseline", baseline))},
-        f"{baseline}, quantised alike",
-        {"n": len(target), "conditions": f"{SCORED * width} bits an image"},
+        {role: Paired(target, coded.images) for role, coded in roles.items()},
+        f"PCA with {pca.components} components, quantised alike",
+        {"n": len(target), "conditions": f"{scored} bits an image"},
         {
-            "compress": Picture(beside(*(images[:count] for images in shown)), caption, columns=4 * FOURS),
+            "compress": strip(target, found, scored, setting.config.pictures),
             "compress_rates": charts.lines(by_method(rates), "bits an image", "PSNR in dB", RATES),
         },
         {"compress": Table(("method", "bits", "psnr"), [[m, f"{b:.1f}", f"{s:.3f}"] for m, b, s in rates])},
     )
 
 
-RATES = "Bits of an image against PSNR; a JPEG file holds its tables, which many images could share: its scan has none"
-JPEG_FILE, JPEG_SCAN = "JPEG file", "JPEG scan"
+def strip(target: np.ndarray, found: list[Coded], bits: int, count: int) -> Picture:
+    """Each image, and what comes nearest to so many bits by the model, by PCA and by JPEG."""
+    near = [nearest(found, method, bits) for method in (MODEL, PCA, JPEG_SCAN)]
+    told = ", ".join(f"{coded.method} in {coded.bits:.0f} bits" for coded in near)
+    images = beside(*(array[: count // 4] for array in (target, *(coded.images for coded in near))))
+    return Picture(images, f"Held-out image, {told}; in fours", columns=4 * FOURS)
+
+
+def nearest(found: list[Coded], method: str, bits: int) -> Coded:
+    """Of one method, what takes about so many bits."""
+    return min((coded for coded in found if coded.method == method), key=lambda coded: abs(coded.bits - bits))
 
 
 def by_method(rates: list[tuple[str, float, float]]) -> Mapping[str, charts.Points]:
@@ -109,7 +112,7 @@ def quantised(method: str, coder: Coder, train: np.ndarray, target: np.ndarray) 
 
 
 def jpegs(target: np.ndarray) -> list[Coded]:
-    """(N, C, H, W) uint8 as JPEG files of each of `QUALITIES`: all their bytes counted, and those of the scan alone."""
+    """(N, C, H, W) uint8 as JPEG files of each of `QUALITIES`: all their bytes, and those of the scan alone."""
     found = []
     for quality in QUALITIES:
         files = [jpeg(image, quality) for image in target]

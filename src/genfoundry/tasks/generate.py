@@ -6,7 +6,7 @@ import numpy as np
 
 from genfoundry.metrics import Sampled, class_kl, frechet, kernel, modes
 from genfoundry.pictures import to_bytes
-from genfoundry.tasks import Finding, Picture, Setting, Table, Task, appearance
+from genfoundry.tasks import Finding, Picture, Setting, Table, Task, appearance, learns_all
 
 
 def find(setting: Setting) -> Finding:
@@ -54,4 +54,5 @@ def histogram(evidence: Sampled, classes: tuple[str, ...]) -> Table:
     return Table(("class", "samples", "real"), rows)
 
 
-TASK = Task("generate", ("generate",), (frechet.METRIC, kernel.METRIC, modes.METRIC, class_kl.METRIC), find)
+METRICS = (frechet.METRIC, kernel.METRIC, modes.METRIC, class_kl.METRIC)
+TASK = Task("generate", ("generate",), METRICS, find, wanted=learns_all)

@@ -78,7 +78,9 @@ def walk(setting: Setting) -> Finding:
     graph, rng = setting.artifact.graph("generate"), np.random.default_rng(setting.seed)
     ends = [{name: spec.draw(rng, batch=ROWS) for name, spec in graph.inputs.items()} for _ in range(2)]
     along = {
-        name: path(ends[0][name], ends[1][name], True) if spec.kind == "normal" else ends[0][name].repeat(STEPS, axis=0)
+        name: path(ends[0][name], ends[1][name], True)
+        if spec.kind == "normal"
+        else ends[0][name].repeat(STEPS, axis=0)
         for name, spec in graph.inputs.items()
     }
     caption = "From noise to noise on the sphere, a path in each row"

@@ -36,8 +36,8 @@ def find(setting: Setting) -> Finding:
 def places(found: np.ndarray, normal: bool) -> np.ndarray:
     """(SIDE², 2) in rows from the top left, over codes (N, 2).
 
-    Evenly spaced under a standard normal prior, through its inverse CDF (Kingma & Welling 2014, appendix A), or else
-    between the outer codes.
+    Evenly spaced under a standard normal prior, through its inverse CDF (Kingma & Welling 2014, appendix A), or
+    else between the outer codes.
     """
     from scipy.stats import norm
 

@@ -16,7 +16,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def history(path: Path, **terms: list[float]) -> Path:
-    rows = [f"{step},{term.replace('__', '/')},{v}" for term, values in terms.items() for step, v in enumerate(values)]
+    rows = [
+        f"{step},{term.replace('__', '/')},{v}" for term, values in terms.items() for step, v in enumerate(values)
+    ]
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(["step,term,value", *rows, ""]))
     return path

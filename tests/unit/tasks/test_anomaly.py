@@ -37,7 +37,9 @@ def test_images_of_other_classes_are_the_anomalies(
     assert len(found.pictures[task.name].images) == 2 * setting.config.pictures
 
 
-def test_surprise_is_the_error_or_the_negative_bound(one_class: Path, setting_of: Callable[[Path], Setting]) -> None:
+def test_surprise_is_the_error_or_the_negative_bound(
+    one_class: Path, setting_of: Callable[[Path], Setting]
+) -> None:
     setting = setting_of(one_class)
     images = held_out(setting, 6)
     assert error(setting, images, from_bytes(255 - images)) == pytest.approx(np.ones(6))

@@ -37,7 +37,9 @@ def test_the_class_whose_bound_is_largest_is_found(setting: Setting, monkeypatch
 
 def test_the_commoner_class_wins_where_bounds_are_equal(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     train = setting.prepared.split("train")
-    few = train.take(np.sort(np.concatenate([np.flatnonzero(train.labels == 0)[:9], np.flatnonzero(train.labels == 1)])))
+    few = train.take(
+        np.sort(np.concatenate([np.flatnonzero(train.labels == 0)[:9], np.flatnonzero(train.labels == 1)]))
+    )
     test = setting.prepared.split("test")
     monkeypatch.setattr(type(setting.prepared), "split", lambda _, name: few if name == "train" else test)
     monkeypatch.setattr(bayes, "log_prob", lambda *_: np.zeros(len(test)))

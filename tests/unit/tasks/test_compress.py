@@ -9,7 +9,20 @@ import pytest
 from PIL import Image
 
 from genfoundry.tasks import Setting
-from genfoundry.tasks.compress import BITS, QUALITIES, SCORED, TASK, Quantiser, jpeg, opened, scan_bytes
+from genfoundry.tasks.compress import (
+    BITS,
+    JPEG_FILE,
+    JPEG_SCAN,
+    MODEL,
+    PCA,
+    QUALITIES,
+    SCORED,
+    TASK,
+    Quantiser,
+    jpeg,
+    opened,
+    scan_bytes,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -41,7 +54,6 @@ def test_the_scan_is_what_a_file_without_tables_keeps(channels: int, quality: in
     """Pillow writes the abbreviated format too; behind its header of a scan lie the same bytes."""
     image = RNG.integers(0, 256, (channels, 28, 28)).astype(np.uint8)
     file, stream = jpeg(image, quality), io.BytesIO()
-    Image.open(io.BytesIO(file)).convert("L" if channels == 1 else "RGB")
     pixels = Image.fromarray(image.transpose(1, 2, 0).squeeze(-1) if channels == 1 else image.transpose(1, 2, 0))
     pixels.save(stream, "JPEG", quality=quality, streamtype=2)
     found, short = scan_bytes(file), stream.getvalue()
@@ -55,11 +67,11 @@ def test_every_rate_is_measured_and_one_is_scored(shipped: Path, setting_of: Cal
     setting = setting_of(shipped)
     assert TASK.applies(setting)
     found = TASK.find(setting)
-    width = setting.latent_width
-    bits = {name: [float(b) for n, b, _ in found.tables["compress"].rows if n == name] for name, _, _ in found.tables["compress"].rows}
-    assert list(bits) == ["model", f"PCA with {width} components", "JPEG file", "JPEG scan"]
-    assert bits["model"] == bits[f"PCA with {width} components"] == [width * b for b in BITS]
-    assert len(bits["JPEG scan"]) == len(QUALITIES)
-    assert all(scan < file for scan, file in zip(bits["JPEG scan"], bits["JPEG file"], strict=True))
+    width, rows = setting.latent_width, found.tables["compress"].rows
+    bits = {method: [float(b) for name, b, _ in rows if name == method] for method, _, _ in rows}
+    assert list(bits) == [MODEL, PCA, JPEG_FILE, JPEG_SCAN]
+    assert bits[MODEL] == bits[PCA] == [width * b for b in BITS]
+    assert len(bits[JPEG_SCAN]) == len(QUALITIES)
+    assert all(scan < file for scan, file in zip(bits[JPEG_SCAN], bits[JPEG_FILE], strict=True))
     assert found.protocol["conditions"] == f"{SCORED * width} bits an image"
     assert found.roles["value"].output.shape == found.roles["baseline"].target.shape == (20, 1, 8, 8)

@@ -35,9 +35,7 @@ def test_neighbours_know_curved_classes_apart() -> None:
     assert np.array_equal(nearest(codes[:400], labels[:400], codes[400:]), labels[400:])
 
 
-def test_only_a_plane_is_drawn_as_one(
-    shipped: Path, tmp_path: Path, setting_of: Callable[[Path], Setting]
-) -> None:
+def test_only_a_plane_is_drawn_as_one(shipped: Path, tmp_path: Path, setting_of: Callable[[Path], Setting]) -> None:
     plane = setting_of(ship(tmp_path / "plane", "vae", {**tiny.VAE, "latent_dim": 2}, 256))
     assert TASK.applies(plane)
     assert not TASK.applies(setting_of(shipped))
