@@ -118,7 +118,7 @@ class ConditionalVAE(GenerativeModel):
         return torch.randn(len(x), self.params.latent_dim, device=x.device)
 
     def graphs(self) -> tuple[Graph, ...]:
-        """`generate`: z from its class's prior; `elbo` where pixels are bits: Bernoulli is a likelihood of no others."""
+        """`generate`: z from its class's prior; `elbo` where pixels are bits, as the likelihood is."""
         noise = TensorSpec(("batch", self.params.latent_dim), "normal")
         label = TensorSpec(("batch",), "label", high=self.classes, dtype="int64")
         image = self.data.image

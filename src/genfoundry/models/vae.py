@@ -64,7 +64,7 @@ class VAE(GenerativeModel):
     class Params(Strict):
         """`likelihood` of a pixel given z: Bernoulli, or Gaussian of width `sigma`.
 
-        `criterion`: z is inferred from the image, or, so that `restore` undoes a degradation, from the degraded image.
+        `criterion`: z is inferred from the image or, so that `restore` undoes a degradation, from the degraded one.
         """
 
         latent_dim: PositiveInt

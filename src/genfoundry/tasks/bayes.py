@@ -1,4 +1,4 @@
-"""A generator as a classifier: Bayes' rule on its bound for each class, beside the judge, which learnt just that."""
+"""A generator as a classifier: Bayes' rule on its bound for each class, beside the judge."""
 
 from __future__ import annotations
 

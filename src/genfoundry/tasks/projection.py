@@ -12,7 +12,6 @@ from genfoundry.tasks.interpolate import has_normal_prior
 
 NEIGHBOURS = 15
 SIDE = 20  # places along each side of the map
-SHOWN = 0.99  # share of the codes, or of the prior, that lies inside the map, along each axis
 
 
 def find(setting: Setting) -> Finding:
@@ -36,17 +35,13 @@ def find(setting: Setting) -> Finding:
 def places(found: np.ndarray, normal: bool) -> np.ndarray:
     """(SIDE², 2) in rows from the top left, over codes (N, 2).
 
-    Evenly spaced under a standard normal prior, through its inverse CDF (Kingma & Welling 2014, appendix A), or
-    else between the outer codes.
+    Along each axis an equal share of the prior lies between two places, by its inverse CDF (Kingma & Welling 2014,
+    appendix A); of the codes where there is no normal prior.
     """
     from scipy.stats import norm
 
     shares = (np.arange(SIDE) + 0.5) / SIDE
-    if normal:
-        x = y = norm.ppf(shares)
-    else:
-        low, high = np.quantile(found, (0.5 - SHOWN / 2.0, 0.5 + SHOWN / 2.0), axis=0)
-        x, y = (low[:, None] + (high - low)[:, None] * shares).astype(np.float64)
+    x, y = (norm.ppf(shares), norm.ppf(shares)) if normal else np.quantile(found, shares, axis=0).T
     across, down = np.meshgrid(x, y[::-1])
     return np.stack([across, down], axis=-1).reshape(-1, 2).astype(np.float32)
 
