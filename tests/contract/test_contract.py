@@ -181,12 +181,14 @@ def test_graphs_keep_to_the_vocabulary(name):
 
 @every_family
 def test_what_evaluation_asks_of_graphs(name):
-    """Baselines are as wide as the noise of `generate`, and as the latent of `encode` beside `reconstruct`."""
+    """Baselines are as wide as the noise of `generate`, and as the latent of `encode`, which `decode` takes alone."""
     graphs = {graph.name: graph for graph in tiny(name).graphs()}
     if "generate" in graphs:
         assert any(spec.kind == "normal" for spec in graphs["generate"].inputs.values())
     if "reconstruct" in graphs:
         assert len(graphs["encode"].outputs["latent"].shape) == 2
+    if "decode" in graphs:
+        assert graphs["decode"].inputs == graphs["encode"].outputs
 
 
 @every_family

@@ -28,16 +28,21 @@ class PcaBaseline:
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
         """(N, C, H, W) float32 in [0, 1] through `components` numbers and back, clipped to [0, 1]."""
-        return self._images_of(self.encode(images))
+        return self.decode(self.encode(images))
+
+    def decode(self, code: np.ndarray) -> np.ndarray:
+        """(N, components) → (N, C, H, W) float32, clipped to [0, 1]."""
+        flat = self._pca.inverse_transform(code)
+        return np.clip(flat, 0.0, 1.0).astype(np.float32).reshape(-1, *self._images.shape[1:])
+
+    def log_prob(self, images: np.ndarray) -> np.ndarray:
+        """(N, C, H, W) float32 in [0, 1] → nats (N,) of probabilistic PCA: Tipping & Bishop 1999, equation 4."""
+        return np.asarray(self._pca.score_samples(self._flat(images)))
 
     def sample(self, count: int, seed: int) -> np.ndarray:
         """Images decoded from a Gaussian with the components' variances, clipped to [0, 1]."""
         noise = np.random.default_rng(seed).standard_normal((count, self.components))
-        return self._images_of(noise * np.sqrt(self._pca.explained_variance_))
-
-    def _images_of(self, code: np.ndarray) -> np.ndarray:
-        flat = self._pca.inverse_transform(code)
-        return np.clip(flat, 0.0, 1.0).astype(np.float32).reshape(-1, *self._images.shape[1:])
+        return self.decode(noise * np.sqrt(self._pca.explained_variance_))
 
     def _flat(self, images: np.ndarray) -> np.ndarray:
         return images.reshape(len(images), -1)

@@ -28,6 +28,19 @@ class LabelledDecoder(nn.Module):
         return self.decoder(torch.cat([z, y], dim=1)).sigmoid()
 
 
+class Bound(nn.Module):
+    """Images, their classes and ε → the ELBO of log p(x | y) of each image, (N,) nats."""
+
+    def __init__(self, model: ConditionalVAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor, label: Tensor, noise: Tensor) -> Tensor:
+        """(N, C, H, W), (N,) int64 and (N, latent_dim) → (N,): Sohn et al. 2015, equation 4, one sample of z."""
+        nll, kl = self.model.terms(image, label, noise)
+        return -(nll + kl)
+
+
 def one_hot(label: Tensor, classes: int) -> Tensor:
     """(N,) int64 → (N, classes) float32."""
     return F.one_hot(label, classes).float()
@@ -85,19 +98,32 @@ class ConditionalVAE(GenerativeModel):
     def loss(self, batch: Batch) -> Loss:
         """−ELBO of log p(x | y), equation 4 of Sohn et al., and −log q(y | x′) of samples x′, in nats."""
         x, label = batch["image"], batch["label"]
-        y = one_hot(label, self.classes)
-        mean, log_var = self.vae["posterior"](torch.cat([self.vae["body"](x), y], dim=1)).chunk(2, dim=1)
-        z = reparameterised(mean, log_var, torch.randn_like(mean))
-        nll = bernoulli_nll(x, self.vae["decoder"](torch.cat([z, y], dim=1)))
-        kl = kl_normal(mean, log_var, *self.vae["prior"](y).chunk(2, dim=1))
-        verdict = self.classifier(self.sampler(torch.randn_like(mean), label))
+        nll, kl = self.terms(x, label, self.noise(x))
+        verdict = self.classifier(self.sampler(self.noise(x), label))
         return Loss(
             {"nll": nll.mean(), "kl": kl.mean(), "control": self.params.control * F.cross_entropy(verdict, label)},
             {"recognised": (verdict.argmax(dim=1) == label).float().mean()},
         )
 
+    def terms(self, x: Tensor, label: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """−log p(x | y, z) and KL(q(z | x, y) ‖ p(z | y)) in nats, (N,) each."""
+        y = one_hot(label, self.classes)
+        mean, log_var = self.vae["posterior"](torch.cat([self.vae["body"](x), y], dim=1)).chunk(2, dim=1)
+        z = reparameterised(mean, log_var, noise)
+        nll = bernoulli_nll(x, self.vae["decoder"](torch.cat([z, y], dim=1)))
+        return nll, kl_normal(mean, log_var, *self.vae["prior"](y).chunk(2, dim=1))
+
+    def noise(self, x: Tensor) -> Tensor:
+        """ε for each of (N, C, H, W) images, (N, latent_dim)."""
+        return torch.randn(len(x), self.params.latent_dim, device=x.device)
+
     def graphs(self) -> tuple[Graph, ...]:
-        """`generate`: z from its class's prior."""
+        """`generate`: z from its class's prior; `elbo` where pixels are bits, as the likelihood is."""
         noise = TensorSpec(("batch", self.params.latent_dim), "normal")
         label = TensorSpec(("batch",), "label", high=self.classes, dtype="int64")
-        return (Graph("generate", self.sampler, {"noise": noise, "label": label}, {"image": self.data.image}),)
+        image = self.data.image
+        generate = Graph("generate", self.sampler, {"noise": noise, "label": label}, {"image": image})
+        if self.data.levels != 2:
+            return (generate,)
+        inputs = {"image": image, "label": label, "noise": noise}
+        return (generate, Graph("elbo", Bound(self), inputs, {"elbo": TensorSpec(("batch",), "value")}))

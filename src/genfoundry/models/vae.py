@@ -36,7 +36,7 @@ class Bound(nn.Module):
 
     def forward(self, image: Tensor, noise: Tensor) -> Tensor:
         """One sample of z for each image, β = 1; of 8-bit values where the likelihood is Gaussian."""
-        nll, kl, _ = self.vae.terms(image, noise)
+        nll, kl, _ = self.vae.terms(image, noise, image)
         return -(nll + kl) - self.vae.log_volume
 
 
@@ -62,7 +62,10 @@ class VAE(GenerativeModel):
     """Maximises the evidence lower bound by the reparameterised estimator."""
 
     class Params(Strict):
-        """`likelihood` of a pixel given z: Bernoulli, or Gaussian of width `sigma`."""
+        """`likelihood` of a pixel given z: Bernoulli, or Gaussian of width `sigma`.
+
+        `criterion`: z is inferred from the image or, so that `restore` undoes a degradation, from the degraded one.
+        """
 
         latent_dim: PositiveInt
         channels: PositiveInt
@@ -71,10 +74,13 @@ class VAE(GenerativeModel):
         sigma: PositiveFloat = 0.1
         beta: float = Field(default=1.0, ge=0.0)
         imputation_rounds: PositiveInt = 10
+        criterion: Literal["elbo", "denoising"] = "elbo"
 
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
         self.params, self.data = params, data
+        self.evidence = "degraded" if params.criterion == "denoising" else "image"  # what z is inferred from
+        self.needs = frozenset({"image", self.evidence})
         self.encoder = nn.Sequential(
             ConvEncoder(data.shape, params.channels, params.features),
             nn.Linear(params.features, 2 * params.latent_dim),
@@ -86,17 +92,20 @@ class VAE(GenerativeModel):
         return (Phase("vae", self, self.loss),)
 
     def loss(self, batch: Batch) -> Loss:
-        """−ELBO in nats per image, equation 7 of Kingma & Welling with one sample of ε; the KL β times."""
+        """−ELBO in nats per image, equation 7 of Kingma & Welling with one sample of ε; the KL β times.
+
+        With q(z | x̃) of a degraded x̃ in place of q(z | x): the denoising criterion, Im et al. 2017, equation 8.
+        """
         x = batch["image"]
         noise = torch.randn(len(x), self.params.latent_dim, device=x.device)
-        nll, kl, mean = self.terms(x, noise)
+        nll, kl, mean = self.terms(x, noise, batch[self.evidence])
         active = (mean.var(dim=0) > 0.01).float().mean()  # active units: Burda 2016, section 5.2
         watched = {"elbo": -(nll + kl).mean() - self.log_volume, "active_units": active}
         return Loss({"nll": nll.mean(), "kl": self.params.beta * kl.mean()}, watched)
 
-    def terms(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """−log p(x | z) and KL(q(z | x) ‖ p(z)) in nats, (N,) each, and the posterior's mean."""
-        mean, log_var = self.encoder(x).chunk(2, dim=1)
+    def terms(self, x: Tensor, noise: Tensor, evidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """−log p(x | z) and KL(q(z | evidence) ‖ p(z)) in nats, (N,) each, and the posterior's mean."""
+        mean, log_var = self.encoder(evidence).chunk(2, dim=1)
         logits = self.decoder(mean + (0.5 * log_var).exp() * noise)
         return self.nll(x, logits), kl_standard_normal(mean, log_var), mean
 
@@ -112,7 +121,7 @@ class VAE(GenerativeModel):
         return 0.0 if self.params.likelihood == "bernoulli" else self.data.dims * math.log(self.data.levels)
 
     def graphs(self) -> tuple[Graph, ...]:
-        """From the prior, through the posterior's mean, by the chain of imputation, and the bound.
+        """From the prior, through the posterior's mean, by the chain of imputation or in one go, and the bound.
 
         `elbo` ships where it bounds a likelihood: Bernoulli pixels must be bits, Gaussian ones must not.
         """
@@ -120,17 +129,24 @@ class VAE(GenerativeModel):
         shape = ("batch", self.params.latent_dim)
         encode, decode = PosteriorMean(self.encoder), nn.Sequential(self.decoder, nn.Sigmoid())
         reconstruct = nn.Sequential(encode, decode)
-        impute = Imputer(reconstruct, self.params.imputation_rounds)
         prior, latent = TensorSpec(shape, "normal"), TensorSpec(shape, "value")
-        mask = TensorSpec(("batch", 1, *self.data.shape[1:]), "mask")
         graphs = (
             Graph("generate", decode, {"noise": prior}, {"image": image}),
             Graph("encode", encode, {"image": image}, {"latent": latent}),
             Graph("decode", decode, {"latent": latent}, {"image": image}),
             Graph("reconstruct", reconstruct, {"image": image}, {"reconstruction": image}),
-            Graph("restore", impute, {"image": image, "mask": mask}, {"restoration": image}),
+            self.restore(reconstruct),
         )
         if (self.params.likelihood == "bernoulli") != (self.data.levels == 2):
             return graphs
         bound = {"elbo": TensorSpec(("batch",), "value")}
         return (*graphs, Graph("elbo", Bound(self), {"image": image, "noise": prior}, bound))
+
+    def restore(self, reconstruct: nn.Module) -> Graph:
+        """Hidden pixels filled in; or, of a model that infers from degraded images, degraded → clean."""
+        image, restoration = {"image": self.data.image}, {"restoration": self.data.image}
+        if self.params.criterion == "denoising":
+            return Graph("restore", reconstruct, image, restoration)
+        impute = Imputer(reconstruct, self.params.imputation_rounds)
+        mask = TensorSpec(("batch", 1, *self.data.shape[1:]), "mask")
+        return Graph("restore", impute, {**image, "mask": mask}, restoration)

@@ -15,12 +15,18 @@ COLUMNS = 4
 WIDTH, HEIGHT = 2.6, 1.7  # inches of one panel
 
 
-def curves(history: Path) -> str:
-    """One panel for each loss and watched quantity of a `step,term,value` file."""
+def read_history(history: Path) -> dict[str, list[tuple[int, float]]]:
+    """Steps and values of each loss and watched quantity of a `step,term,value` file."""
     series: dict[str, list[tuple[int, float]]] = defaultdict(list)
     with history.open(newline="") as stream:
         for row in csv.DictReader(stream):
             series[row["term"]].append((int(row["step"]), float(row["value"])))
+    return dict(series)
+
+
+def curves(history: Path) -> str:
+    """One panel for each of them."""
+    series = read_history(history)
     rows = math.ceil(len(series) / COLUMNS)
     with matplotlib.rc_context({"svg.hashsalt": "genfoundry", "svg.fonttype": "none", "font.size": 8}):
         figure = Figure(figsize=(WIDTH * COLUMNS, HEIGHT * rows), layout="constrained")

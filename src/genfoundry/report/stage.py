@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from genfoundry.files import read_json, write_atomic
 from genfoundry.params import Run, load
+from genfoundry.report.comparison import contests, lines, side_by_side
 from genfoundry.report.curves import curves
 from genfoundry.report.leaderboard import boards, rows_of, to_csv, to_markdown
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
@@ -40,7 +40,14 @@ def report() -> None:
     pages = [page(name, run) for name, run in params.runs.items() if any(row.run == name for row in rows)]
     missing = [name for name in params.runs if name not in {p.name for p in pages}]
     environment = Environment(loader=PackageLoader("genfoundry.report", "."), autoescape=select_autoescape(["j2"]))
-    html = environment.get_template("index.html.j2").render(boards=boards(rows), pages=pages, missing=missing)
+    pictures = {page.name: {entry["name"]: entry["data"] for entry in page.pictures} for page in pages}
+    html = environment.get_template("index.html.j2").render(
+        boards=boards(rows),
+        sides=side_by_side(rows, pictures),
+        contests=contests(rows),
+        pages=pages,
+        missing=missing,
+    )
     write_atomic(Path("reports/index.html"), html.encode())
     write_atomic(Path("reports/leaderboard.csv"), to_csv(rows))
     write_atomic(Path("reports/leaderboard.md"), to_markdown(boards(rows)).encode())
@@ -110,12 +117,7 @@ def _graph(name: str, graph: ShippedGraph) -> dict[str, Any]:
 
 
 def _histogram(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as stream:
-        return [
-            {**row, "samples": float(row["samples"]), "real": float(row["real"])} for row in csv.DictReader(stream)
-        ]
+    return [{**row, "samples": float(row["samples"]), "real": float(row["real"])} for row in lines(path)]
 
 
 def _inline(path: Path) -> str:

@@ -60,6 +60,11 @@ class Setting:
         return Paired(target, output, self.perceptual(target, output) if self.perceptual else None)
 
     @cached_property
+    def latent_width(self) -> int:
+        """Numbers that `encode` makes of an image; a linear code is given as many."""
+        return int(self.artifact.graph("encode").outputs["latent"].shape[1])
+
+    @cached_property
     def _pcas(self) -> dict[int, PcaBaseline]:
         return {}
 
@@ -88,11 +93,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Finding:
-    """The evidence of one task, what it is compared with, and what a reader should see of it."""
+    """The evidence of one task, what it is compared with, and what a reader should see of it.
 
-    roles: Mapping[str, Any]  # "value", "baseline" and, where there is one, "floor" → evidence
-    baseline: str
-    protocol: Mapping[str, Any]
+    A task that is only to be seen has pictures and no roles.
+    """
+
+    roles: Mapping[str, Any] = field(default_factory=dict)  # "value", "baseline", perhaps "floor" → evidence
+    baseline: str = ""
+    protocol: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
 

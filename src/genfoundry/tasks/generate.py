@@ -6,7 +6,7 @@ import numpy as np
 
 from genfoundry.metrics import Sampled, class_kl, frechet, kernel, modes
 from genfoundry.pictures import to_bytes
-from genfoundry.tasks import Finding, Picture, Setting, Table, Task
+from genfoundry.tasks import Finding, Picture, Setting, Table, Task, appearance, learns_all
 
 
 def find(setting: Setting) -> Finding:
@@ -25,8 +25,16 @@ def find(setting: Setting) -> Finding:
             "real": Picture(np.asarray(setting.prepared.split("test").images[:shown]), "Held-out real images"),
             "baseline": Picture(images["baseline"][:shown], f"The baseline: {name}"),
         },
-        {"classes": histogram(roles["value"], setting.prepared.spec.classes)} if reference.knows_classes else {},
+        tables(setting, images["value"], roles["value"]),
     )
+
+
+def tables(setting: Setting, samples: np.ndarray, evidence: Sampled) -> dict[str, Table]:
+    """How the samples look, and the classes that the judge sees in them."""
+    found = {"appearance": appearance.table(samples, setting.prepared.split("test").images, evidence)}
+    if setting.reference.knows_classes:
+        found["classes"] = histogram(evidence, setting.prepared.spec.classes)
+    return found
 
 
 def other_samples(setting: Setting, count: int) -> tuple[np.ndarray, str]:
@@ -46,4 +54,5 @@ def histogram(evidence: Sampled, classes: tuple[str, ...]) -> Table:
     return Table(("class", "samples", "real"), rows)
 
 
-TASK = Task("generate", ("generate",), (frechet.METRIC, kernel.METRIC, modes.METRIC, class_kl.METRIC), find)
+METRICS = (frechet.METRIC, kernel.METRIC, modes.METRIC, class_kl.METRIC)
+TASK = Task("generate", ("generate",), METRICS, find, wanted=learns_all)

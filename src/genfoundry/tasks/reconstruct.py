@@ -12,15 +12,14 @@ TRIPLES = 4  # in a row of the picture
 def find(setting: Setting) -> Finding:
     """Through the model, and through PCA of the latent's width."""
     target = from_bytes(setting.prepared.split("test").images[: setting.config.samples])
-    width = int(setting.artifact.graph("encode").outputs["latent"].shape[1])
-    pca = setting.pca(width)
+    pca = setting.pca(setting.latent_width)
     outputs = {"value": setting.artifact.reconstruct(target), "baseline": pca.reconstruct(target)}
     count = setting.config.pictures // 2
     triples = beside(target[:count], outputs["value"][:count], outputs["baseline"][:count])
     caption = "Held-out image, reconstruction, PCA of equal width; in triples"
     return Finding(
         {role: Paired(target, output) for role, output in outputs.items()},
-        f"PCA with {width} components",
+        f"PCA with {setting.latent_width} components",
         {"n": len(target)},
         {"reconstruct": Picture(triples, caption, columns=3 * TRIPLES)},
     )

@@ -86,7 +86,11 @@ def conditions(kind: Degradation, setting: Setting) -> str:
 
 def held_out(setting: Setting, count: int) -> np.ndarray:
     """Test images as the run sees its own, uint8."""
-    images = setting.prepared.split("test").images[:count]
+    return as_seen(setting, setting.prepared.split("test").images[:count])
+
+
+def as_seen(setting: Setting, images: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) uint8, in bits where that is how the run sees them."""
     return binarize(images, np.random.default_rng([setting.seed, 1])) if setting.data.binarize else images
 
 

@@ -25,15 +25,20 @@ from genfoundry.tasks import (
     anomaly,
     augment,
     classify,
+    bayes,
+    compress,
     control,
     features,
     generate,
+    interpolate,
     likelihood,
+    projection,
     reconstruct,
     restore,
     translate,
     super_resolve,
     styles,
+    trajectory,
 )
 
 #: In the order of a reader's interest.
@@ -42,7 +47,7 @@ TASKS: tuple[Task, ...] = (
     control.TASK,
     reconstruct.TASK,
     features.TASK,
-    anomaly.TASK,
+    *anomaly.TASKS,
     *restore.TASKS,
     super_resolve.TASK,
     *likelihood.TASKS,
@@ -50,6 +55,11 @@ TASKS: tuple[Task, ...] = (
     classify.TASK,
     augment.TASK,
     styles.TASK,
+    bayes.TASK,
+    compress.TASK,
+    projection.TASK,
+    *interpolate.TASKS,
+    trajectory.TASK,
 )
 
 

@@ -47,6 +47,16 @@ def test_more_components_than_the_data_has_are_all_it_has(count: int) -> None:
     assert PcaBaseline(images, 10).sample(5, 0).shape == (5, 1, 2, 2)
 
 
+def test_probabilistic_pca_is_a_gaussian_whose_other_directions_share_their_variance() -> None:
+    images = RNG.integers(0, 256, (300, 1, 2, 2)).astype(np.uint8)
+    flat, held_out = from_bytes(images).reshape(-1, 4).astype(float), from_bytes(images[:50])
+    variances, directions = np.linalg.eigh(np.cov(flat.T))
+    variances[:3] = variances[:3].mean()  # all but one component: Tipping & Bishop 1999, equation 8
+    gaussian = multivariate_normal(flat.mean(axis=0), directions @ np.diag(variances) @ directions.T)
+    expected = gaussian.logpdf(held_out.reshape(-1, 4))
+    np.testing.assert_allclose(PcaBaseline(images, 1).log_prob(held_out), expected, rtol=1e-3)
+
+
 def test_the_gaussian_is_scipys_on_logits_times_the_jacobian() -> None:
     alpha, images = 0.05, np.tile(PLANE, (20, 1, 1, 1))
     assert len(images) > GaussianBaseline.CHUNK  # several chunks, whose noise is one stream

@@ -49,7 +49,7 @@ def test_the_bound_approaches_the_evidence_from_below() -> None:
 def test_a_gaussian_bound_is_of_8_bit_values() -> None:
     model = vae(256, likelihood="gaussian", sigma=0.3)
     image, noise = torch.rand(2, *tiny.SHAPE), torch.randn(2, 3)
-    nll, kl, _ = model.terms(image, noise)
+    nll, kl, _ = model.terms(image, noise, image)
     torch.testing.assert_close(graph(model, "elbo")(image, noise), -(nll + kl) - 64 * math.log(256.0))
 
 
@@ -60,3 +60,16 @@ def test_imputation_keeps_what_is_known_and_ignores_what_is_hidden() -> None:
     assert torch.equal(filled * mask, image * mask)
     torch.testing.assert_close(restore(image * mask + 0.7 * (1 - mask), mask), filled)
     assert torch.equal(restore(image, torch.ones_like(mask)), image)
+
+
+def test_a_denoising_model_infers_from_the_degraded_image_what_the_clean_one_is() -> None:
+    model = vae(criterion="denoising")
+    assert model.needs == {"image", "degraded"}
+    image, degraded = (torch.rand(2, *tiny.SHAPE) > 0.5).float(), torch.rand(2, *tiny.SHAPE)
+    torch.manual_seed(3)
+    found = model.loss({"image": image, "degraded": degraded}).terms
+    torch.manual_seed(3)
+    nll, kl, _ = model.terms(image, torch.randn(2, 3), degraded)
+    torch.testing.assert_close(found, {"nll": nll.mean(), "kl": kl.mean()})
+    restore, reconstruct = (graph(model, name) for name in ("restore", "reconstruct"))
+    assert torch.equal(restore(degraded), reconstruct(degraded))

@@ -53,8 +53,9 @@ def test_scores_and_protocol_have_the_same_keys_and_cite_the_file(shipped: Path)
         assert all(isinstance(value, float) for value in scores[name].values())
 
 
-def test_a_finding_without_roles_is_drawn_and_not_scored(shipped: Path) -> None:
-    assert score({generate.TASK: Finding({}, "", {})}, Artifact.load(shipped), CONFIG, seed=5) == ({}, {})
+def test_what_is_only_to_be_seen_has_no_scores(shipped: Path) -> None:
+    found = {generate.TASK: Finding(pictures={"one": Picture(np.zeros((1, 1, 4, 4), np.uint8), "black")})}
+    assert score(found, Artifact.load(shipped), CONFIG, seed=5) == ({}, {})
 
 
 def test_without_labels_two_distances_are_left_and_neither_is_called_fid(shipped: Path) -> None:
