@@ -39,8 +39,9 @@ class Quiet:
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Nothing to keep."""
 
-    def samples(self, step: int, model: Learner) -> None:
-        """Nothing to draw."""
+    def samples(self, step: int, model: Learner) -> bool:
+        """Nothing to draw, and nothing to keep."""
+        return False
 
 
 def judge_dataset(name: str) -> None:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from genfoundry.files import read_json, write_atomic
 from genfoundry.params import Run, load
-from genfoundry.report.curves import curves
+from genfoundry.report.curves import classes_over_time, curves
 from genfoundry.report.leaderboard import boards, rows_of, to_csv
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
 from genfoundry.spec import TensorSpec
@@ -29,6 +29,7 @@ class Page:
     limits: dict[str, Any]
     pictures: list[dict[str, Any]]
     histogram: list[dict[str, Any]]
+    over_time: str
     curves: str
     usage: str
 
@@ -60,7 +61,8 @@ def page(name: str, run: Run) -> Page:
             for entry in read_json(plots / "pictures.json")
         ],
         histogram=_histogram(plots / "classes.csv"),
-        curves=curves(Path("history") / f"{name}.csv"),
+        over_time=_over_time(plots / "modes_over_time.csv"),
+        curves=_curves(name, run.evaluation.rival),
         usage=usage(name, artifact),
     )
 
@@ -109,6 +111,15 @@ def _histogram(path: Path) -> list[dict[str, Any]]:
         return [
             {**row, "samples": float(row["samples"]), "real": float(row["real"])} for row in csv.DictReader(stream)
         ]
+
+
+def _over_time(path: Path) -> str:
+    return classes_over_time(path) if path.exists() else ""
+
+
+def _curves(name: str, rival: str) -> str:
+    own, other = (Path("history") / f"{run}.csv" for run in (name, rival))
+    return curves(own, other if rival != name and other.exists() else None)
 
 
 def _inline(path: Path) -> str:

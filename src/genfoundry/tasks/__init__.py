@@ -30,6 +30,7 @@ class Setting:
     config: Evaluation
     seed: int
     rival: Artifact | None = None  # the run to beat, where params.yaml names one
+    snapshots: Mapping[str, Mapping[int, np.ndarray]] = field(default_factory=dict)  # of training: graph, step
 
     @cached_property
     def data(self) -> Data:

@@ -28,6 +28,7 @@ from genfoundry.tasks import (
     reconstruct,
     restore,
 )
+from genfoundry.training.snapshots import read_snapshots
 
 #: In the order of a reader's interest.
 TASKS: tuple[Task, ...] = (
@@ -48,7 +49,8 @@ def evaluate_run(name: str) -> None:
     prepared = Prepared(Path("data/prepared") / artifact.about["dataset"])
     reference = Reference(Path("judges") / artifact.about["dataset"], len(prepared.spec.classes))
     rival = Artifact.load(Path("onnx") / run.evaluation.rival) if run.evaluation.rival != name else None
-    setting = Setting(artifact, prepared, reference, params.evaluation, params.seed, rival)
+    snapshots = read_snapshots(Path("snapshots") / f"{name}.npz")
+    setting = Setting(artifact, prepared, reference, params.evaluation, params.seed, rival, snapshots)
     labels = {"experiment": artifact.about["dataset"], "identity": artifact.about["identity"]}
     with recording(name, "evaluate", **labels, tracking=params.tracking) as journal:
         findings = {task: task.find(setting) for task in TASKS if task.applies(setting)}
