@@ -47,10 +47,9 @@ def test_real_images_have_the_diversity_of_real_images() -> None:
     assert diversity(REAL // 2, REAL) == pytest.approx(0.5, abs=0.01)
 
 
-@pytest.mark.parametrize("count", [0, 1])
-def test_one_image_has_no_pairs(count: int) -> None:
-    assert mean_distance(REAL[:count]) == 0.0
-    assert diversity(REAL[:count], REAL[:count]) == 1.0
+def test_one_image_has_no_pairs() -> None:
+    assert mean_distance(REAL[:1]) == 0.0
+    assert diversity(REAL[:1], REAL[:1]) == 1.0
 
 
 class Collapsing(Learner):
