@@ -24,6 +24,7 @@ class Page:
 
     name: str
     run: Run
+    steps: int  # of the state that ships: fewer than were trained where the samples collapsed
     graphs: list[dict[str, Any]]
     margins: dict[str, dict[str, float]]
     limits: dict[str, Any]
@@ -53,6 +54,7 @@ def page(name: str, run: Run) -> Page:
     return Page(
         name=name,
         run=run,
+        steps=artifact.about["steps"],
         graphs=[_graph(graph_name, graph) for graph_name, graph in artifact.graphs.items()],
         margins=gate["margins"],
         limits=gate["limits"],

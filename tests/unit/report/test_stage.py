@@ -13,6 +13,7 @@ from genfoundry.report.stage import _expression, report, usage
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.spec import TensorSpec
 from tests.unit import tiny
+from tests.unit.conftest import write_params
 from tests.unit.report.test_leaderboard import evaluated
 
 
@@ -80,3 +81,7 @@ def test_report_is_one_file_that_holds_each_run(workspace: Path, shipped: Path) 
     assert Path("reports/leaderboard.csv").read_text().count("\n") == 3
     report()
     assert Path("reports/index.html").read_text() == html
+    assert "the state of step" not in html
+    write_params(workspace, tiny.params_tree(runs__tiny__training__steps=8))
+    report()
+    assert "the state of step 4" in Path("reports/index.html").read_text()
