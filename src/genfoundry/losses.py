@@ -108,6 +108,15 @@ def generator_least_squares(logits: Tensor) -> Tensor:
     return 0.5 * (logits - 1.0).square().mean()
 
 
+def saturation(logits: Tensor) -> dict[str, Tensor]:
+    """E|∂/∂logit| of both generator losses, D(G(z)) and 1 − D(G(z)): which of them still has something to learn from.
+
+    Where D wins, the first vanishes: Goodfellow 2014, section 3; Arjovsky & Bottou 2017, theorem 2.4.
+    """
+    taken_for_real = logits.sigmoid().mean()
+    return {"slope_minimax": taken_for_real, "slope_non_saturating": 1.0 - taken_for_real}
+
+
 GENERATOR = {
     "minimax": generator_minimax,
     "non_saturating": generator_non_saturating,

@@ -79,6 +79,7 @@ class Training(Strict):
     log_every: PositiveInt = 50
     sample_every: PositiveInt = 500
     pictures: PositiveInt = 64  # images in a sample grid
+    collapse_below: Fraction = 0.5  # of real images' diversity: samples under it ring the alarm
     checkpoint_every: PositiveInt = 500
 
     @model_validator(mode="after")

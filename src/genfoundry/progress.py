@@ -23,6 +23,11 @@ class Lines:
         sys.stderr.flush()
 
 
+def say(line: str) -> None:
+    """A line above the bar, if there is one."""
+    tqdm.write(line, file=sys.stderr)
+
+
 def progress(items: Iterable[T], title: str, *, total: int, done: int = 0, unit: str = "step") -> tqdm[T]:
     """`items` under a bar with rate and ETA; without a terminal, a line every ten seconds."""
     watched = sys.stderr.isatty()

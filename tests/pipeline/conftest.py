@@ -67,8 +67,10 @@ class Workspace:
         write(tree, file)
 
     def keep_only(self, *runs: str) -> None:
-        """Other runs leave params.yaml, so that a test costs what it is about."""
+        """Other runs leave params.yaml, so that a test costs what it is about; who had one as rival has none."""
         tree = read(self.path / "params.yaml")
+        alone = [name for name in runs if tree["runs"][name]["evaluation"]["rival"] not in runs]
+        self.params(**{f"runs.{name}.evaluation.rival": name for name in alone})
         used = {tree["runs"][name]["data"]["dataset"] for name in runs}
         published = {tree["runs"][name]["weights"] for name in runs}
         published |= {tree["runs"][name]["evaluation"]["perceptual"] for name in runs}

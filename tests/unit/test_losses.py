@@ -113,6 +113,14 @@ def test_only_the_saturating_generator_starves_when_it_loses() -> None:
     assert gradients["minimax"] < 1e-6 < 0.99 < gradients["non_saturating"]
 
 
+@pytest.mark.parametrize("name", ["minimax", "non_saturating"])
+def test_what_is_watched_is_the_slope_of_each_loss(name: str) -> None:
+    logits = FAKE.clone().requires_grad_()
+    losses.GENERATOR[name](logits).backward()
+    slope = logits.grad.abs().sum()  # of a mean: each logit's is 1/N of its own
+    torch.testing.assert_close(losses.saturation(FAKE)[f"slope_{name}"], slope)
+
+
 @pytest.mark.parametrize("name", ["hinge", "wasserstein"])
 def test_in_linear_games_the_generator_undoes_the_discriminator_s_fake_side(name: str) -> None:
     fake = torch.zeros(5, 1, dtype=torch.float64, requires_grad=True)

@@ -51,7 +51,7 @@ def export_run(name: str) -> None:
             )
         for graph_name, margin in margins.items():
             journal.file(target / f"{graph_name}.onnx", "onnx")
-            journal.metrics(about["training"]["steps"], {f"gate.{graph_name}.{k}": v for k, v in margin.items()})
+            journal.metrics(about["step"], {f"gate.{graph_name}.{k}": v for k, v in margin.items()})
 
 
 def trained(name: str, about: dict[str, Any], data: DataSpec) -> GenerativeModel:
@@ -67,7 +67,7 @@ def describe(about: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
         "run": about["run"],
         "family": about["family"],
         "identity": about["identity"],
-        "steps": about["training"]["steps"],
+        "steps": about["step"],
         "data": about["data"],
         "dataset": prepared.about["name"],
         "fingerprint": prepared.about["fingerprint"],

@@ -98,9 +98,11 @@ class GAN(GenerativeModel):
         return terms
 
     def generator_loss(self, batch: Batch) -> Loss:
-        """The generator's side of the game."""
+        """The generator's side of the game, and where logits mean probabilities, how much it can still learn."""
         fake_logits = self.discriminator(self.sample(batch["image"]))
-        return Loss({"adversarial": losses.GENERATOR[self.params.loss](fake_logits)})
+        probable = losses.DISCRIMINATOR[self.params.loss] is losses.discriminator
+        watched = losses.saturation(fake_logits) if probable else {}
+        return Loss({"adversarial": losses.GENERATOR[self.params.loss](fake_logits)}, watched)
 
     def graphs(self) -> tuple[Graph, ...]:
         """`generate` alone: the discriminator does not ship."""

@@ -1,4 +1,4 @@
-"""A run's history as small multiples, in SVG that is the same bytes for the same history."""
+"""A run's history as small multiples, and its classes over time, in SVG that is the same bytes for the same files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,36 @@ from collections import defaultdict
 from pathlib import Path
 
 import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 COLUMNS = 4
 WIDTH, HEIGHT = 2.6, 1.7  # inches of one panel
+STYLE = {"svg.hashsalt": "genfoundry", "svg.fonttype": "none", "font.size": 8, "axes.titlesize": 8}
+
+
+@matplotlib.rc_context(STYLE)
+def curves(history: Path, rival: Path | None = None) -> str:
+    """One panel for each loss and watched quantity of a `step,term,value` file; the rival's, if any, in grey."""
+    series, others = read_history(history), read_history(rival) if rival else {}
+    rows = math.ceil(len(series) / COLUMNS)
+    figure = Figure(figsize=(WIDTH * COLUMNS, HEIGHT * rows), layout="constrained")
+    panels = figure.subplots(rows, COLUMNS, squeeze=False).flat
+    for panel, (term, points) in zip(panels, sorted(series.items()), strict=False):
+        for line, colour in ((others.get(term), "#9ca3af"), (points, "#2563eb")):
+            if line:
+                panel.plot(*zip(*line, strict=True), color=colour, linewidth=1.1)
+        panel.set_title(term)
+        panel.grid(alpha=0.2)
+        _plain(panel)
+    for panel in list(figure.axes)[len(series) :]:
+        panel.set_visible(False)
+    return _svg(figure)
 
 
 def read_history(history: Path) -> dict[str, list[tuple[int, float]]]:
-    """Steps and values of each loss and watched quantity of a `step,term,value` file."""
+    """The (step, value) points of each term."""
     series: dict[str, list[tuple[int, float]]] = defaultdict(list)
     with history.open(newline="") as stream:
         for row in csv.DictReader(stream):
@@ -24,22 +46,37 @@ def read_history(history: Path) -> dict[str, list[tuple[int, float]]]:
     return dict(series)
 
 
-def curves(history: Path) -> str:
-    """One panel for each of them."""
-    series = read_history(history)
-    rows = math.ceil(len(series) / COLUMNS)
-    with matplotlib.rc_context({"svg.hashsalt": "genfoundry", "svg.fonttype": "none", "font.size": 8}):
-        figure = Figure(figsize=(WIDTH * COLUMNS, HEIGHT * rows), layout="constrained")
-        panels = figure.subplots(rows, COLUMNS, squeeze=False).flat
-        for panel, (term, points) in zip(panels, sorted(series.items()), strict=False):
-            panel.plot(*zip(*points, strict=True), color="#2563eb", linewidth=1.1)
-            panel.set_title(term, fontsize=8)
-            panel.tick_params(labelsize=7)
-            panel.spines[["top", "right"]].set_visible(False)
-            panel.grid(alpha=0.2)
-        for panel in list(figure.axes)[len(series) :]:
-            panel.set_visible(False)
-        drawn = io.StringIO()
-        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
+@matplotlib.rc_context(STYLE)
+def classes_over_time(table: Path) -> str:
+    """The modes of a `step, modes, class_kl, <share of each class> …` file, and below them its classes, stacked."""
+    with table.open(newline="") as stream:
+        header, *rows = csv.reader(stream)
+    steps, modes, _, *shares = np.array(rows, dtype=float).T
+    classes, widths, tops = header[-len(shares) :], np.diff(steps, prepend=0.0), np.cumsum(shares, axis=0)
+    figure = Figure(figsize=(WIDTH * COLUMNS, 2 * HEIGHT), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 3))
+    above.bar(steps, modes, -widths, align="edge", color="#2563eb")
+    above.set(ylim=(0, len(classes)), yticks=(0, len(classes)), title=header[1])
+    for label, share, top, colour in zip(classes, shares, tops, _colours(len(classes)), strict=True):
+        below.bar(steps, share, -widths, top - share, align="edge", color=colour, label=label)
+    below.set(ylim=(0, 1), yticks=(0, 0.5, 1), xlabel="step", title="share of each class")
+    figure.legend(*below.get_legend_handles_labels(), loc="outside right center", frameon=False, reverse=True)
+    for panel in (above, below):
+        _plain(panel)
+    return _svg(figure)
+
+
+def _colours(count: int) -> np.ndarray:
+    return matplotlib.colormaps["tab20" if count <= 20 else "turbo"](np.linspace(0.0, 1.0, count))
+
+
+def _plain(panel: Axes) -> None:
+    panel.tick_params(labelsize=7)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _svg(figure: Figure) -> str:
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
     svg = drawn.getvalue()
     return svg[svg.index("<svg") :]  # without the XML prologue, which HTML does not take

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from genfoundry.files import read_json, write_atomic
 from genfoundry.params import Run, load
 from genfoundry.report.comparison import contests, lines, side_by_side
-from genfoundry.report.curves import curves
+from genfoundry.report.curves import classes_over_time, curves
 from genfoundry.report.leaderboard import boards, rows_of, to_csv, to_markdown
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
 from genfoundry.spec import TensorSpec
@@ -24,11 +24,13 @@ class Page:
 
     name: str
     run: Run
+    steps: int  # of the state that ships: fewer than were trained where the samples collapsed
     graphs: list[dict[str, Any]]
     margins: dict[str, dict[str, float]]
     limits: dict[str, Any]
     pictures: list[dict[str, Any]]
     histogram: list[dict[str, Any]]
+    over_time: str
     curves: str
     usage: str
 
@@ -60,6 +62,7 @@ def page(name: str, run: Run) -> Page:
     return Page(
         name=name,
         run=run,
+        steps=artifact.about["steps"],
         graphs=[_graph(graph_name, graph) for graph_name, graph in artifact.graphs.items()],
         margins=gate["margins"],
         limits=gate["limits"],
@@ -68,7 +71,8 @@ def page(name: str, run: Run) -> Page:
             for entry in read_json(plots / "pictures.json")
         ],
         histogram=_histogram(plots / "classes.csv"),
-        curves=curves(Path("history") / f"{name}.csv"),
+        over_time=_over_time(plots / "modes_over_time.csv"),
+        curves=_curves(name, run.evaluation.rival),
         usage=usage(name, artifact),
     )
 
@@ -118,6 +122,15 @@ def _graph(name: str, graph: ShippedGraph) -> dict[str, Any]:
 
 def _histogram(path: Path) -> list[dict[str, Any]]:
     return [{**row, "samples": float(row["samples"]), "real": float(row["real"])} for row in lines(path)]
+
+
+def _over_time(path: Path) -> str:
+    return classes_over_time(path) if path.exists() else ""
+
+
+def _curves(name: str, rival: str) -> str:
+    own, other = (Path("history") / f"{run}.csv" for run in (name, rival))
+    return curves(own, other if rival != name and other.exists() else None)
 
 
 def _inline(path: Path) -> str:

@@ -33,6 +33,7 @@ class Setting:
     seed: int
     rival: Artifact | None = None  # the run to beat, where params.yaml names one
     perceptual: LpipsDistance | None = None  # between images, where params.yaml names its weights
+    snapshots: Mapping[str, Mapping[int, np.ndarray]] = field(default_factory=dict)  # of training: graph, step
 
     @cached_property
     def data(self) -> Data:

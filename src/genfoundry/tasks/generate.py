@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from genfoundry.metrics import Sampled, class_kl, frechet, kernel, modes
+from genfoundry.params import Evaluation
 from genfoundry.pictures import to_bytes
 from genfoundry.tasks import Finding, Picture, Setting, Table, Task, appearance, learns_all
 
@@ -30,11 +33,9 @@ def find(setting: Setting) -> Finding:
 
 
 def tables(setting: Setting, samples: np.ndarray, evidence: Sampled) -> dict[str, Table]:
-    """How the samples look, and the classes that the judge sees in them."""
+    """How the samples look, and where the judge knows classes, which they are of."""
     found = {"appearance": appearance.table(samples, setting.prepared.split("test").images, evidence)}
-    if setting.reference.knows_classes:
-        found["classes"] = histogram(evidence, setting.prepared.spec.classes)
-    return found
+    return {**found, **counted(setting, evidence)} if setting.reference.knows_classes else found
 
 
 def other_samples(setting: Setting, count: int) -> tuple[np.ndarray, str]:
@@ -47,11 +48,33 @@ def other_samples(setting: Setting, count: int) -> tuple[np.ndarray, str]:
     return pca.sample(count, setting.seed), f"Gaussian on PCA with {pca.components} components"
 
 
+def counted(setting: Setting, samples: Sampled) -> dict[str, Table]:
+    """The classes of the samples, and those of the samples at each of training's snapshots."""
+    classes = setting.prepared.spec.classes
+    seen = {step: setting.reference.see(images) for step, images in setting.snapshots.get("generate", {}).items()}
+    trained = {"modes_over_time": over_time(seen, classes, setting.config)} if seen else {}
+    return {"classes": histogram(samples, classes), **trained}
+
+
+def over_time(seen: Mapping[int, Sampled], classes: tuple[str, ...], config: Evaluation) -> Table:
+    """A row for each step: the scores that count classes, then each class's share of that step's samples."""
+    counts = (modes.METRIC, class_kl.METRIC)
+    rows = [
+        [step, *(f"{metric.compute(evidence, config):.5g}" for metric in counts), *_rounded(evidence.class_shares()[0])]
+        for step, evidence in seen.items()
+    ]
+    return Table(("step", *(metric.name for metric in counts), *classes), rows)
+
+
 def histogram(evidence: Sampled, classes: tuple[str, ...]) -> Table:
     """Shares of each class among the samples and the real images, as the judge sees them."""
-    shares = zip(classes, *evidence.class_shares(), strict=True)
-    rows = [[label, *(f"{share:.5f}" for share in pair)] for label, *pair in shares]
+    shares = zip(classes, *map(_rounded, evidence.class_shares()), strict=True)
+    rows = [list(row) for row in shares]
     return Table(("class", "samples", "real"), rows)
+
+
+def _rounded(shares: np.ndarray) -> list[str]:
+    return [f"{share:.5f}" for share in shares]
 
 
 METRICS = (frechet.METRIC, kernel.METRIC, modes.METRIC, class_kl.METRIC)

@@ -40,6 +40,7 @@ from genfoundry.tasks import (
     styles,
     trajectory,
 )
+from genfoundry.training.snapshots import read_snapshots
 
 #: In the order of a reader's interest.
 TASKS: tuple[Task, ...] = (
@@ -72,7 +73,8 @@ def evaluate_run(name: str) -> None:
     rival = Artifact.load(Path("onnx") / run.evaluation.rival) if run.evaluation.rival != name else None
     network = run.evaluation.perceptual
     perceptual = LpipsDistance(FOLDER / network) if network != NO_WEIGHTS else None
-    setting = Setting(artifact, prepared, reference, params.evaluation, params.seed, rival, perceptual)
+    snapshots = read_snapshots(Path("snapshots") / f"{name}.npz")
+    setting = Setting(artifact, prepared, reference, params.evaluation, params.seed, rival, perceptual, snapshots)
     labels = {"experiment": artifact.about["dataset"], "identity": artifact.about["identity"]}
     with recording(name, "evaluate", **labels, tracking=params.tracking) as journal:
         findings = {task: task.find(setting) for task in TASKS if task.applies(setting)}

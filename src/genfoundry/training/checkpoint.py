@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -14,6 +15,11 @@ from genfoundry.files import write_atomic
 
 Parts = Mapping[str, nn.Module]
 Optimizers = Mapping[str, Optimizer]
+
+
+def good(checkpoint: Path) -> Path:
+    """Beside a checkpoint, the last state whose samples were found good."""
+    return checkpoint.with_suffix(".good.safetensors")
 
 
 def save_checkpoint(path: Path, step: int, modules: Parts, optimizers: Optimizers) -> None:
@@ -47,5 +53,20 @@ def load_checkpoint(path: Path, modules: Parts, optimizers: Optimizers) -> int:
     return int(tensors["step"])
 
 
-def _below(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
+def step_of(path: Path) -> int:
+    """The number of steps done at a checkpoint; 0 where there is none."""
+    if not path.exists():
+        return 0
+    with safe_open(path, "pt") as tensors:
+        return int(tensors.get_tensor("step"))
+
+
+def load_shipped(path: Path, model: nn.Module) -> None:
+    """Restore in place what ships of a checkpoint: the EMA where there is one."""
+    tensors = load_file(path)
+    model.load_state_dict(_below(tensors, "ema/module", ".") or _below(tensors, "model"))
+
+
+def _below(tensors: Mapping[str, Tensor], name: str, mark: str = "/") -> dict[str, Tensor]:
+    prefix = f"{name}{mark}"
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -16,7 +16,7 @@ from genfoundry.contract import Batch, Learner, Phase
 from genfoundry.data.supply import Supply
 from genfoundry.params import Optimizer, Training
 from genfoundry.progress import progress
-from genfoundry.training.checkpoint import load_checkpoint, save_checkpoint
+from genfoundry.training.checkpoint import good, load_checkpoint, save_checkpoint
 from genfoundry.training.runtime import Runtime, seed_step
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -34,11 +34,13 @@ class TrainingDiverged(RuntimeError):
 
 
 class Observer(Protocol):
-    """What the loop tells while it runs; it never listens."""
+    """What the loop tells while it runs. The answer decides what is kept, never how training goes on."""
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None: ...  # noqa: D102
 
-    def samples(self, step: int, model: Learner) -> None: ...  # noqa: D102
+    def samples(self, step: int, model: Learner) -> bool:
+        """Look at what would ship; whether its samples are found good, and this state is one to go back to."""
+        ...
 
 
 class Quiet:
@@ -47,8 +49,9 @@ class Quiet:
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Nothing to keep."""
 
-    def samples(self, step: int, model: Learner) -> None:
-        """Nothing to draw."""
+    def samples(self, step: int, model: Learner) -> bool:
+        """Nothing to draw, and no state to go back to."""
+        return False
 
 
 def train(
@@ -89,8 +92,8 @@ def train(
             means = window.flush()
             observer.metrics(done, means)
             bar.set_postfix({key: f"{value:.3g}" for key, value in means.items()}, refresh=False)
-        if done % config.sample_every == 0 or done == config.steps:
-            observer.samples(done, shipped)
+        if (done % config.sample_every == 0 or done == config.steps) and observer.samples(done, shipped):
+            save_checkpoint(good(checkpoint), done, modules, optimizers)
         if done % config.checkpoint_every == 0 or done == config.steps:
             save_checkpoint(checkpoint, done, modules, optimizers)
     return shipped

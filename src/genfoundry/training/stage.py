@@ -21,10 +21,15 @@ from genfoundry.files import folder_atomic, sha256, write_atomic, write_json
 from genfoundry.journal import SYSTEM, Journal, forget_others, history_csv, home, recording
 from genfoundry.models import build
 from genfoundry.params import NO_WEIGHTS, Params, ParamsError, Run, flatten, load_run
+from genfoundry.pictures import grid, png
+from genfoundry.spec import VOCABULARY
+from genfoundry.training.checkpoint import good, load_shipped, step_of
 from genfoundry.training.guard import exclusive
+from genfoundry.training.health import Health
 from genfoundry.training.loop import train
 from genfoundry.training.preview import Preview
 from genfoundry.training.runtime import Runtime
+from genfoundry.training.snapshots import Snapshots
 from genfoundry.training.weights import save_weights
 
 
@@ -46,10 +51,12 @@ class InputsChanged(RuntimeError):
 
 @dataclass
 class ToJournal:
-    """Writes what the loop tells into the journal."""
+    """Writes what the loop tells into the journal, and keeps samples as they come."""
 
     journal: Journal
     preview: Preview
+    snapshots: Snapshots
+    health: Health
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Losses and watched quantities, and how busy the machine is."""
@@ -60,10 +67,15 @@ class ToJournal:
         }
         self.journal.metrics(step, {**values, **load})
 
-    def samples(self, step: int, model: Learner) -> None:
-        """A grid for each graph that shows something."""
-        for name, picture in self.preview.draw(model).items():
-            self.journal.image(f"samples/{name}", step, picture)
+    def samples(self, step: int, model: Learner) -> bool:
+        """A grid for each graph that shows something; whether the samples that stand alone are good."""
+        verdicts = []
+        for name, images in self.preview.draw(model).items():
+            self.journal.image(f"samples/{name}", step, png(grid(images)))
+            if VOCABULARY[name].shows == "samples":
+                self.snapshots.keep(name, step, images)
+                verdicts.append(self.health.check(name, step, images, self.preview.given(name)))
+        return bool(verdicts) and all(verdicts)
 
 
 def train_run(name: str) -> None:
@@ -80,12 +92,13 @@ def train_run(name: str) -> None:
     with exclusive(folder), recording(name, "train", **labels, tracking=params.tracking, resume=True) as journal:
         journal.tags({"family": run.family, "dataset": run.data.dataset, "fingerprint": about["fingerprint"]})
         journal.params(chosen(params, run))
-        shipped = fit(name, params, run, prepared, folder, journal)
+        shipped, step = fit(name, params, run, prepared, folder, journal)
         if record(*load_run(name), prepared) != about:
             raise InputsChanged(
                 f"{name}: code or params.yaml changed in mid-training; run again to train what is there"
             )
-        _write(name, shipped, {"run": name, **about}, journal)
+        _write(name, shipped, {"run": name, **about, "step": step}, journal)
+        Snapshots(folder / "snapshots").collect(Path("snapshots") / f"{name}.npz")
     forget_others(name, folder)
 
 
@@ -95,22 +108,37 @@ def chosen(params: Params, run: Run) -> dict[str, Any]:
     return {"seed": params.seed, **dict(flatten(said))}
 
 
-def fit(name: str, params: Params, run: Run, prepared: Prepared, folder: Path, journal: Journal) -> Learner:
-    """Fresh weights or an earlier try's, through the loop; what ships."""
+def fit(
+    name: str, params: Params, run: Run, prepared: Prepared, folder: Path, journal: Journal
+) -> tuple[Learner, int]:
+    """Fresh weights or an earlier try's, through the loop; what ships, and of which step it is.
+
+    That is the last state whose samples were good; the last of all where none were, or where no graph gives any.
+    """
     runtime = Runtime.best(run.training.precision)
     torch.manual_seed(params.seed)  # the weights' start
     model = build(run.family, run.model, seen(prepared.spec, run.data), f"runs.{name}.model")
     give_weights(model, run.weights, f"runs.{name}.weights")
-    return train(
+    config, checkpoint = run.training, folder / "checkpoint.safetensors"
+    observer = ToJournal(
+        journal,
+        Preview(held_out(prepared, run, params.seed), runtime, params.seed),
+        Snapshots(folder / "snapshots"),
+        Health(name, config.collapse_below, config.steps, good(checkpoint), journal),
+    )
+    shipped = train(
         model,
-        supply(prepared.split("train"), prepared.spec, run.data, run.training.batch_size, params.seed),
-        run.training,
+        supply(prepared.split("train"), prepared.spec, run.data, config.batch_size, params.seed),
+        config,
         runtime,
         seed=params.seed,
-        checkpoint=folder / "checkpoint.safetensors",
-        observer=ToJournal(journal, Preview(held_out(prepared, run, params.seed), runtime, params.seed)),
+        checkpoint=checkpoint,
+        observer=observer,
         title=name,
     )
+    if good(checkpoint).exists():
+        load_shipped(good(checkpoint), shipped)
+    return shipped, step_of(good(checkpoint)) or config.steps
 
 
 def held_out(prepared: Prepared, run: Run, seed: int) -> Mapping[str, np.ndarray]:

@@ -38,6 +38,12 @@ def test_the_discriminator_s_terms_are_those_asked_for_and_all_move_it(
         assert slope.abs().sum() > 0
 
 
+@pytest.mark.parametrize(("loss", "watched"), [("minimax", 2), ("non_saturating", 2), ("hinge", 0)])
+def test_saturation_is_watched_where_logits_mean_probabilities(loss: str, watched: int) -> None:
+    found = gan(loss=loss).phases()[1].loss(batch()).watched
+    assert len([name for name in found if name.startswith("slope")]) == watched
+
+
 def test_spectral_norm_bounds_the_discriminator_s_slope() -> None:
     model = gan(spectral_norm=True).eval()
     with torch.no_grad():

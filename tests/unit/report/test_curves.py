@@ -5,7 +5,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from genfoundry.report.curves import curves
+from genfoundry.report.curves import classes_over_time, curves
+
+BLUE, GREY = "stroke: #2563eb", "stroke: #9ca3af"
 
 
 def history(path: Path, terms: list[str]) -> Path:
@@ -22,6 +24,27 @@ def test_each_term_has_one_panel_with_its_title(tmp_path: Path, count: int) -> N
     texts = ["".join(t.itertext()).strip() for t in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert len(panels) == count
     assert sorted(text for text in texts if text.startswith("net/")) == terms
+
+
+def test_the_rival_s_curve_lies_beside_the_own(tmp_path: Path) -> None:
+    own, rival = history(tmp_path / "own.csv", ["a", "b"]), history(tmp_path / "rival.csv", ["b", "c"])
+    alone, beside = curves(own), curves(own, rival)
+    assert (alone.count(GREY), beside.count(GREY)) == (0, 1)
+    assert alone.count(BLUE) == beside.count(BLUE) == 2
+
+
+@pytest.mark.parametrize("steps", [[20], [500, 1000, 1500]])
+@pytest.mark.parametrize("classes", [2, 30])
+def test_classes_over_time_are_a_bar_for_each_class_and_step(tmp_path: Path, steps: list[int], classes: int) -> None:
+    names = [f"kind{i}" for i in range(classes)]
+    rows = [f"{step},{classes},0.1," + ",".join([str(1 / classes)] * classes) for step in steps]
+    path = tmp_path / "modes_over_time.csv"
+    path.write_text("\n".join([",".join(["step", "modes", "class_kl", *names]), *rows, ""]))
+    svg = ElementTree.fromstring(classes_over_time(path))
+    bars = [path for path in svg.iter("{http://www.w3.org/2000/svg}path") if "clip-path" in path.attrib]
+    assert len(bars) == len(steps) * (classes + 1)
+    texts = {"".join(t.itertext()).strip() for t in svg.iter("{http://www.w3.org/2000/svg}text")}
+    assert set(names) <= texts
 
 
 def test_the_same_history_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> None:

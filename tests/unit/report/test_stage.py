@@ -13,6 +13,7 @@ from genfoundry.report.stage import _expression, report, usage
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.spec import TensorSpec
 from tests.unit import tiny
+from tests.unit.conftest import write_params
 from tests.unit.report.test_leaderboard import evaluated
 
 
@@ -70,15 +71,21 @@ def test_report_is_one_file_that_holds_each_run(workspace: Path, shipped: Path) 
     Path("plots/tiny/generate.png").write_bytes(png(np.zeros((4, 4, 1), np.uint8)))
     write_json(Path("plots/tiny/pictures.json"), [{"name": "generate", "caption": "Samples", "wide": False}])
     Path("plots/tiny/classes.csv").write_text("class,samples,real\nzero,0.25,0.5\none,0.75,0.5\n")
+    Path("plots/tiny/modes_over_time.csv").write_text("step,modes,class_kl,zero,one\n20,2,0.1,0.25,0.75\n")
     Path("history/tiny.csv").write_text("step,term,value\n1,vae/nll,2.0\n2,vae/nll,1.0\n")
     report()
     html = Path("reports/index.html").read_text()
     assert 'id="tiny"' in html
     assert "data:image/png;base64," in html
     assert "vae/nll" in html
+    assert "share of each class" in html
     assert "reconstruct.onnx" in html or "generate.onnx" in html
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
     assert Path("reports/leaderboard.csv").read_text().count("\n") == 3
     assert Path("reports/leaderboard.md").read_text().count("| tiny |") == 1
     report()
     assert Path("reports/index.html").read_text() == html
+    assert "the state of step" not in html
+    write_params(workspace, tiny.params_tree(runs__tiny__training__steps=8))
+    report()
+    assert "the state of step 4" in Path("reports/index.html").read_text()

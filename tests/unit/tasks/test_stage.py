@@ -81,6 +81,17 @@ def test_the_histogram_has_the_shares_of_each_class() -> None:
     assert table.rows == [["bag", "0.75000", "0.50000"], ["shoe", "0.25000", "0.50000"]]
 
 
+def test_a_row_for_each_snapshot_has_its_modes_and_the_shares_of_its_classes() -> None:
+    seen = {20: sampled([1, 1, 1, 1]), 100: sampled([0, 1, 1, 1])}
+    table = generate.over_time(seen, ("bag", "shoe"), CONFIG)
+    assert table.header == ("step", "modes", "class_kl", "bag", "shoe")
+    assert [[step, float(modes), *map(float, shares)] for step, modes, _, *shares in table.rows] == [
+        [20, 1.0, 0.0, 1.0],
+        [100, 2.0, 0.25, 0.75],
+    ]
+    assert float(table.rows[0][2]) == pytest.approx(np.log(2), abs=1e-4)
+
+
 @pytest.mark.parametrize("label", ["bag", "bag, small"])
 def test_a_table_is_read_as_it_was_written(tmp_path: Path, label: str) -> None:
     write_table(tmp_path / "classes.csv", Table(("class", "samples"), [[label, "0.75"]]))

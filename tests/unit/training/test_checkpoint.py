@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
-from genfoundry.training.checkpoint import load_checkpoint, save_checkpoint
+from genfoundry.training.checkpoint import load_checkpoint, load_shipped, save_checkpoint, step_of
 
 
 def trained(seed: int, steps: int) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -34,6 +35,25 @@ def test_no_checkpoint_is_step_zero_and_changes_nothing(tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     assert load_checkpoint(tmp_path / "none", {"model": model}, {"net": optimizer}) == 0
     torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("ema", [False, True])
+def test_what_ships_is_the_average_where_there_is_one(tmp_path: Path, ema: bool) -> None:
+    model, optimizer = trained(0, steps=3)
+    average = AveragedModel(trained(1, steps=1)[0])
+    average.update_parameters(model)
+    modules = {"model": model, "ema": average} if ema else {"model": model}
+    save_checkpoint(tmp_path / "c", 3, modules, {"net": optimizer})
+    other, _ = trained(2, steps=0)
+    load_shipped(tmp_path / "c", other)
+    expected = average.module if ema else model
+    torch.testing.assert_close(other.state_dict(), expected.state_dict(), rtol=0, atol=0)
+
+
+def test_a_checkpoint_says_its_step_and_none_is_step_zero(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c", 7, {}, {})
+    assert step_of(tmp_path / "c") == 7
+    assert step_of(tmp_path / "none") == 0
 
 
 def test_equal_states_are_equal_bytes(tmp_path: Path) -> None:

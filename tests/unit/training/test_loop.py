@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from genfoundry.contract import Graph, Learner, Loss, Phase
 from genfoundry.params import Optimizer, Training
+from genfoundry.training.checkpoint import good, step_of
 from genfoundry.training.loop import TrainingDiverged, Window, build_optimizers, learning_rate, train, update
 from genfoundry.training.runtime import Runtime
 from tests.unit import tiny
@@ -32,12 +33,14 @@ class Notes:
     def __init__(self) -> None:
         self.points: list[tuple[int, dict[str, float]]] = []
         self.shown: list[tuple[int, Learner]] = []
+        self.good: set[int] = set()  # steps whose samples it finds good
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         self.points.append((step, dict(values)))
 
-    def samples(self, step: int, model: Learner) -> None:
+    def samples(self, step: int, model: Learner) -> bool:
         self.shown.append((step, model))
+        return step in self.good
 
 
 def run(model: Learner, folder: Path, config: Training, notes: Notes | None = None, seed: int = 0) -> Learner:
@@ -223,6 +226,21 @@ def test_the_observer_hears_at_its_intervals_and_at_the_end(tmp_path: Path) -> N
     assert [step for step, _ in notes.points] == [2, 4, 6, 7]
     assert [step for step, _ in notes.shown] == [4, 7]
     assert set(notes.points[0][1]) == {"net/error", "net/helper", "net/grad_norm"}
+
+
+@pytest.mark.parametrize(("found", "kept"), [({4}, 4), ({2, 4}, 4), ({4, 8}, 8), (set(), 0)])
+def test_the_last_state_that_was_found_good_is_kept_whole(tmp_path: Path, found: set[int], kept: int) -> None:
+    notes = Notes()
+    notes.good = found
+    config = tiny.training(steps=8, sample_every=2, checkpoint_every=8)
+    run(net(), tmp_path, config, notes)
+    place = good(tmp_path / "checkpoint")
+    assert step_of(place) == kept
+    if kept:
+        resumed = tmp_path / "resumed"
+        resumed.mkdir()
+        (resumed / "checkpoint").write_bytes(place.read_bytes())
+        assert_same(state(run(net(), tmp_path, config)), state(run(tiny.Net(), resumed, config)))
 
 
 FULL = {"steps": 8, "ema": 0.5, "grad_clip": 1.0}

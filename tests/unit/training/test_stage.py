@@ -18,6 +18,7 @@ from genfoundry.runtime.artifact import Artifact
 from genfoundry.training.loop import Quiet, train
 from genfoundry.training.runtime import Runtime
 from genfoundry.training.stage import give_weights, record, train_run
+from genfoundry.training.snapshots import read_snapshots
 from genfoundry.training.weights import reached
 from tests.unit import tiny
 from tests.unit.conftest import write_params
@@ -35,12 +36,17 @@ def test_a_trained_run_exports_and_says_what_it_is(checkout: Path) -> None:
     assert history[0] == "step,term,value"
     assert {line.split(",")[0] for line in history[1:]} == {"2", "4"}
     assert not any("system/" in line for line in history)
+    assert any(line.startswith("4,generate/diversity,") for line in history)
+    snapshots = read_snapshots(Path("snapshots/tiny.npz"))
+    assert list(snapshots) == ["generate"]
+    assert list(snapshots["generate"]) == [2, 4]
     first = sha256_file(Path("models/tiny/weights.safetensors"))
     train_run("tiny")  # from the checkpoint at its end
     assert sha256_file(Path("models/tiny/weights.safetensors")) == first
     export_run("tiny")
     artifact = Artifact.load("onnx/tiny")
     assert artifact.about["identity"] == about["identity"]
+    assert artifact.about["steps"] == about["step"] in (2, 4)
     assert set(read_json(Path("onnx/tiny/gate.json"))["margins"]) == set(artifact)
     kinds = [json.loads(line)["kind"] for line in Path("journal/tiny/export.jsonl").read_text().splitlines()]
     assert kinds.count("file") == len(artifact.graphs)

@@ -1,0 +1,62 @@
+"""Whether a generator still gives samples as diverse as its data, and an alarm where it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from genfoundry.journal import Journal
+from genfoundry.progress import say
+from genfoundry.training.checkpoint import step_of
+
+GUIDE = "docs/training-health.md"
+
+
+def mean_distance(images: np.ndarray) -> float:
+    """The mean Euclidean distance of two of the images (N, …) uint8; 0 where there are not two."""
+    flat = images.reshape(len(images), -1).astype(np.float64)  # exact on integers, so equal images are at 0
+    norms = (flat * flat).sum(axis=1)
+    squared = norms[:, None] + norms - 2.0 * flat @ flat.T
+    pairs = len(flat) * (len(flat) - 1)
+    return float(np.sqrt(squared).sum() / max(pairs, 1))
+
+
+def diversity(samples: np.ndarray, real: np.ndarray) -> float:
+    """Mean pairwise distance of samples over that of real images: 0 for one image alone, 1 for the data's own."""
+    expected = mean_distance(real)
+    return mean_distance(samples) / expected if expected else 1.0
+
+
+@dataclass(frozen=True)
+class Health:
+    """Holds the samples of one run against real images.
+
+    Those of an untrained generator are all alike too, so the alarm waits until some were good, or for the end.
+    """
+
+    run: str
+    below: float  # the diversity under which samples have collapsed
+    steps: int  # of the whole training
+    good: Path  # the last state whose samples were good
+    journal: Journal
+
+    def check(self, graph: str, step: int, samples: np.ndarray, real: np.ndarray) -> bool:
+        """Whether samples (N, C, H, W) uint8 are good beside as many real images; their diversity is a point."""
+        found = diversity(samples, real)
+        self.journal.metrics(step, {f"{graph}/diversity": found})
+        kept = step_of(self.good)
+        if found < self.below and (kept or step == self.steps):
+            self._ring(graph, step, found, kept)
+        return found >= self.below
+
+    def _ring(self, graph: str, step: int, found: float, kept: int) -> None:
+        line = f"step {step}: {graph} gives samples {found:.2f} as diverse as real images, under {self.below}"
+        fallback = (
+            f"step {kept} was good, is kept in {self.good} and ships if training ends so"
+            if kept
+            else "no state was good, so this one ships"
+        )
+        self.journal.tags({"collapse": line})
+        say(f"{self.run}: COLLAPSE, {line}; {fallback}. {GUIDE} says what to try")
