@@ -23,7 +23,9 @@ def test_squared_error_is_summed_over_each_image() -> None:
 
 
 def test_absolute_error_is_the_mean_over_each_image() -> None:
-    torch.testing.assert_close(losses.absolute_error(X, LOGITS), F.l1_loss(LOGITS, X, reduction="none").mean((1, 2, 3)))
+    torch.testing.assert_close(
+        losses.absolute_error(X, LOGITS), F.l1_loss(LOGITS, X, reduction="none").mean((1, 2, 3))
+    )
 
 
 @pytest.mark.parametrize("x", [X, X.round()])
@@ -61,7 +63,10 @@ def test_kl_between_normals_is_the_distributions() -> None:
 
 
 def test_path_lengths_are_those_of_the_jacobian() -> None:
-    w, mix = torch.randn(3, 4, dtype=torch.float64, requires_grad=True), torch.randn(4, 2 * 3 * 5, dtype=torch.float64)
+    w, mix = (
+        torch.randn(3, 4, dtype=torch.float64, requires_grad=True),
+        torch.randn(4, 2 * 3 * 5, dtype=torch.float64),
+    )
 
     def image(one: torch.Tensor) -> torch.Tensor:
         return (one @ mix).sin().unflatten(-1, (2, 3, 5))

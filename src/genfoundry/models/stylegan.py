@@ -32,7 +32,9 @@ class StyleGAN(GenerativeModel):
 
         latent_dim: PositiveInt  # of z and w
         mapping_layers: PositiveInt
-        mapping_rate: float = Field(default=0.01, gt=0.0)  # of learning, beside the synthesis: Karras 2019, appendix C
+        mapping_rate: float = Field(
+            default=0.01, gt=0.0
+        )  # of learning, beside the synthesis: Karras 2019, appendix C
         generator_channels: PositiveInt
         discriminator_channels: PositiveInt
         widest: PositiveInt

@@ -60,7 +60,11 @@ def over_time(seen: Mapping[int, Sampled], classes: tuple[str, ...], config: Eva
     """A row for each step: the scores that count classes, then each class's share of that step's samples."""
     counts = (modes.METRIC, class_kl.METRIC)
     rows = [
-        [step, *(f"{metric.compute(evidence, config):.5g}" for metric in counts), *_rounded(evidence.class_shares()[0])]
+        [
+            step,
+            *(f"{metric.compute(evidence, config):.5g}" for metric in counts),
+            *_rounded(evidence.class_shares()[0]),
+        ]
         for step, evidence in seen.items()
     ]
     return Table(("step", *(metric.name for metric in counts), *classes), rows)

@@ -24,8 +24,8 @@ from genfoundry.tasks import (
     Task,
     anomaly,
     augment,
-    classify,
     bayes,
+    classify,
     compress,
     control,
     features,
@@ -35,10 +35,10 @@ from genfoundry.tasks import (
     projection,
     reconstruct,
     restore,
-    translate,
-    super_resolve,
     styles,
+    super_resolve,
     trajectory,
+    translate,
 )
 from genfoundry.training.snapshots import read_snapshots
 

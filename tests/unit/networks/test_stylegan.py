@@ -90,7 +90,9 @@ def test_an_equalised_convolution_keeps_the_variance() -> None:
     assert y.std().item() == pytest.approx(1.0, rel=0.1)
 
 
-@pytest.mark.parametrize(("shape", "patch", "side"), [((1, 28, 28), 1, 32), ((3, 10, 33), 2, 64), ((1, 4, 4), 4, 16)])
+@pytest.mark.parametrize(
+    ("shape", "patch", "side"), [((1, 28, 28), 1, 32), ((3, 10, 33), 2, 64), ((1, 4, 4), 4, 16)]
+)
 def test_the_canvas_is_a_power_of_two_that_holds_the_image_in_its_centre(
     shape: tuple[int, int, int], patch: int, side: int
 ) -> None:

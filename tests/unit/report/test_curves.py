@@ -35,7 +35,9 @@ def test_the_rival_s_curve_lies_beside_the_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("steps", [[20], [500, 1000, 1500]])
 @pytest.mark.parametrize("classes", [2, 30])
-def test_classes_over_time_are_a_bar_for_each_class_and_step(tmp_path: Path, steps: list[int], classes: int) -> None:
+def test_classes_over_time_are_a_bar_for_each_class_and_step(
+    tmp_path: Path, steps: list[int], classes: int
+) -> None:
     names = [f"kind{i}" for i in range(classes)]
     rows = [f"{step},{classes},0.1," + ",".join([str(1 / classes)] * classes) for step in steps]
     path = tmp_path / "modes_over_time.csv"
