@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from genfoundry.files import sha256, write_json
 from genfoundry.params import Run, validate
-from genfoundry.report.leaderboard import Row, boards, boards_text, rows_of, to_csv, to_markdown, verdict
+from genfoundry.report.leaderboard import Row, boards, boards_text, rows_of, to_csv, to_markdown, to_text, verdict
 from tests.unit import tiny
 
 RUN = validate(Run, tiny.params_tree()["runs"]["tiny"])
@@ -108,8 +108,6 @@ def test_a_board_ranks_by_its_leading_metric_and_ties_keep_their_order(
 
 
 def test_other_data_and_other_tasks_are_other_boards(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     rows = evaluated(tmp_path, "a", 1)
     changes = [{"dataset": "stars"}, {"task": "reconstruct"}, {"conditions": "noise 0.5"}]
     others = [replace(row, **change) for change in changes for row in rows]
@@ -142,6 +140,11 @@ def test_markdown_has_a_table_for_each_board(tmp_path: Path) -> None:
 def test_a_score_that_a_run_lacks_leaves_its_cell_empty(tmp_path: Path) -> None:
     both, (fid, _) = evaluated(tmp_path, "one", fid=3.25), evaluated(tmp_path, "two", fid=4)
     assert to_markdown(boards([*both, fid])).splitlines()[-1] == "| two | ✓ 4 (baseline 10, floor 1) |  |"
+
+
+def test_text_shows_how_far_a_mean_may_be_off(tmp_path: Path) -> None:
+    rows = [replace(row, stderr=0.0123) for row in evaluated(tmp_path, "a", 3.25)]
+    assert "✓ 3.25 ± 0.012 (baseline 10, floor 1)" in to_text(boards(rows))
 
 
 def test_text_shows_scores_and_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

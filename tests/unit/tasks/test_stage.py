@@ -10,9 +10,9 @@ from PIL import Image
 
 from genfoundry.files import sha256_file
 from genfoundry.journal import Journal
-from genfoundry.metrics import Paired, Sampled
+from genfoundry.metrics import Paired, Sampled, Trials
 from genfoundry.runtime.artifact import Artifact
-from genfoundry.tasks import Finding, Picture, Table, Task, generate, reconstruct
+from genfoundry.tasks import Finding, Picture, Table, Task, augment, generate, reconstruct
 from genfoundry.tasks.stage import TASKS, draw, score, write_table
 from tests.unit import tiny
 
@@ -63,6 +63,14 @@ def test_without_labels_two_distances_are_left_and_neither_is_called_fid(shipped
     found = {generate.TASK: Finding({"value": role, "floor": role}, "b", {"n": 20})}
     scores, protocol = score(found, Artifact.load(shipped), CONFIG, seed=5)
     assert list(scores) == list(protocol) == ["fd_effnet", "kd_effnet"]
+
+
+def test_a_score_over_trainings_has_a_standard_error_and_others_have_none(shipped: Path) -> None:
+    trials = Trials(np.array([0.9, 0.7]), np.array([0.6, 0.6]))
+    found = {**findings(), augment.TASK: Finding({"value": trials, "baseline": trials}, "b", {"n": 20})}
+    scores, _ = score(found, Artifact.load(shipped), CONFIG, seed=5)
+    assert {name for name, roles in scores.items() if "stderr" in roles} == {"augment_accuracy", "augment_gain"}
+    assert scores["augment_gain"]["stderr"] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(("samples", "real", "leader"), [(41, 41, "fd"), (40, 41, "kd"), (41, 40, "kd")])
