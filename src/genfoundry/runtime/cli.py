@@ -38,7 +38,12 @@ def parser() -> argparse.ArgumentParser:
     make.add_argument("-n", type=_positive, default=64, help="how many (default 64)")
     make.add_argument("--seed", type=_natural, default=0, help="the same seed gives the same images (default 0)")
     make.add_argument(
-        "--set", type=_setting, action="append", default=[], metavar="INPUT=NUMBER", help="e.g. label=3, for all images"
+        "--set",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="INPUT=NUMBER",
+        help="of all images, e.g. label=3",
     )
     make.add_argument("-o", "--out", type=Path, default=Path("samples.png"), help="default samples.png")
     return top

@@ -60,7 +60,9 @@ def test_a_place_that_cannot_be_written_is_exit_code_2(shipped: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "options", [["-n", "0"], ["-n", "x"], ["--seed", "-1"], ["--unknown"], ["--set", "noise"]], ids=lambda options: " ".join(options)
+    "options",
+    [["-n", "0"], ["-n", "x"], ["--seed", "-1"], ["--unknown"], ["--set", "noise"]],
+    ids=lambda options: " ".join(options),
 )
 def test_wrong_options_are_exit_code_2(shipped: Path, options: list[str]) -> None:
     with pytest.raises(SystemExit) as error:
