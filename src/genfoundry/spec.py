@@ -83,7 +83,7 @@ class TensorSpec:
         )
 
     def draw(self, rng: np.random.Generator, **axes: int) -> np.ndarray:
-        """The default, or a valid random tensor; dynamic axes take the sizes in `axes`. The same on every machine."""
+        """The default, or a valid random tensor, the same on every machine; dynamic axes have the sizes in `axes`."""
         shape = self.sizes(**axes)
         if self.default is not None:
             return np.full(shape, self.default, self.dtype)

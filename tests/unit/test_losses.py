@@ -63,10 +63,8 @@ def test_kl_between_normals_is_the_distributions() -> None:
 
 
 def test_path_lengths_are_those_of_the_jacobian() -> None:
-    w, mix = (
-        torch.randn(3, 4, dtype=torch.float64, requires_grad=True),
-        torch.randn(4, 2 * 3 * 5, dtype=torch.float64),
-    )
+    w = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    mix = torch.randn(4, 2 * 3 * 5, dtype=torch.float64)
 
     def image(one: torch.Tensor) -> torch.Tensor:
         return (one @ mix).sin().unflatten(-1, (2, 3, 5))

@@ -61,7 +61,7 @@ class LabelledGenerator(nn.Module):
 class DCGAN(GenerativeModel):
     """Goodfellow's game on all-convolutional networks, with the non-saturating loss.
 
-    Where it is conditional, both players are given the class beside their input: Mirza & Osindero 2014, section 3.2.
+    Where it is conditional, both players are told the class beside their input: Mirza & Osindero 2014, section 3.2.
     """
 
     class Params(Strict):

@@ -19,22 +19,21 @@ LENGTH_SHARE = 2  # a batch's part that paths are measured on: half, as in the a
 class StyleGAN(GenerativeModel):
     """DCGAN's game with a generator that is told what to make at each resolution.
 
-    It works on the next power of two from the data's sides, 32×32 for 28×28: the image is cut out of its centre, and
-    the discriminator sees images, real and generated, with a black margin.
+    It works on the next power of two from the data's sides, 32×32 for 28×28: the image is cut out of its centre,
+    and the discriminator sees images, real and generated, with a black margin.
     """
 
     class Params(Strict):
         """A network's `channels` are its width next to the image; it doubles with each halving up to `widest`.
 
-        With a `patch` over 1, pixels leave and enter in blocks of `patch` × `patch`, which spares the finest layers.
-        `r1` is γ of pixels in [0, 1]; it and `path_length` are applied every so many steps, and as much stronger.
+        With a `patch` over 1, pixels leave and enter in blocks of `patch` × `patch`: the finest layers are spared.
+        `mapping_rate` is the mapping's rate of learning beside the synthesis's (Karras 2019, appendix C). `r1` is γ
+        of pixels in [0, 1]; it and `path_length` are applied every so many steps, and as much stronger.
         """
 
         latent_dim: PositiveInt  # of z and w
         mapping_layers: PositiveInt
-        mapping_rate: float = Field(
-            default=0.01, gt=0.0
-        )  # of learning, beside the synthesis: Karras 2019, appendix C
+        mapping_rate: float = Field(default=0.01, gt=0.0)
         generator_channels: PositiveInt
         discriminator_channels: PositiveInt
         widest: PositiveInt
@@ -117,7 +116,7 @@ class StyleGAN(GenerativeModel):
         return Loss({"path_length": weight * penalty}, {"mean_length": self.mean_length.clone()})
 
     def graphs(self) -> tuple[Graph, ...]:
-        """`generate`: beside z and the layers' noise, a second z for the finer layers' styles, and how far from w̄."""
+        """`generate`: beside z and the layers' noise, a second z for the finer layers, and how far to go from w̄."""
         latent = TensorSpec(("batch", self.params.latent_dim), "normal")
         share = TensorSpec(("batch",), "scalar", default=1.0)  # as in training, where no one asks for other
         inputs = {

@@ -1,7 +1,7 @@
 """StyleGAN's networks: Karras et al. 2020, figure 2c, with output skips and a residual discriminator (figure 7).
 
-All work on a square canvas, the next power of two from the data's sides: the generator's is cropped to the image, the
-discriminator's is the image with a black margin.
+All work on a square canvas, the next power of two from the data's sides: the generator's is cropped to the image,
+the discriminator's is the image with a black margin.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class Mapping(nn.Module):
 class ModulatedConv(nn.Module):
     """A convolution whose input channels w scales, and whose output is brought back to unit variance.
 
-    Equations 1 and 3 of Karras 2020 scale the weights, of each image its own. As a convolution is linear, the shared
-    weights between a scaled input and a scaled output give the same, on any batch and without groups.
+    Equations 1 and 3 of Karras 2020 scale the weights, of each image its own. As a convolution is linear, the
+    shared weights between a scaled input and a scaled output give the same, on any batch and without groups.
     """
 
     def __init__(self, fan_in: int, fan_out: int, kernel: int, w_dim: int, demodulate: bool = True) -> None:

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="INPUT=NUMBER",
-        help="e.g. label=3, for all images",
+        help="of all images, e.g. label=3",
     )
     make.add_argument("-o", "--out", type=Path, default=Path("samples.png"), help="default samples.png")
     return top

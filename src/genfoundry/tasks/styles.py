@@ -16,9 +16,7 @@ COARSE = 0.4  # the share of the layers that takes a row's style
 def find(setting: Setting) -> Finding:
     """From the shipped file; the same noise wherever two images are to be compared."""
     shown = [f"{psi:g}" for psi in TRUNCATIONS]
-    told = (
-        "A row and a column for each style, alone at the edge; inside, the row's coarse layers, the column's others"
-    )
+    told = "Styles alone at the edge; inside, the coarse layers have the row's style, the finer ones the column's"
     pictures = {
         "truncation": Picture(truncated(setting), f"Truncation ψ, by row: {', '.join(shown)}", columns=COLUMNS),
         "mixing": Picture(mixed(setting), told, columns=COLUMNS + 1),

@@ -46,12 +46,10 @@ def test_what_weighs_nothing_is_no_phase(weights: dict[str, float], count: int) 
 
 def test_path_lengths_are_held_to_their_running_mean() -> None:
     model = stylegan()
+    first = model.phases()[3].loss(batch())
     for _ in range(400):
-        with torch.no_grad():
-            before = model.mean_length.clone()
         loss = model.phases()[3].loss(batch())
-    assert 0.0 < model.mean_length.item() == pytest.approx(before.item(), rel=0.2)
-    assert loss.watched["mean_length"] == model.mean_length
+    assert first.watched["mean_length"] < 0.1 * loss.watched["mean_length"]
     assert loss.terms["path_length"] < 2.0 * 3 * model.mean_length.square()
 
 

@@ -170,4 +170,4 @@ def test_the_discriminator_is_told_how_much_a_batch_varies() -> None:
     seen = with_deviation(x)
     assert torch.equal(seen[:, :2], x)
     torch.testing.assert_close(seen[:, 2], x.std(dim=0, correction=0).mean().expand(6, 3, 3))
-    assert with_deviation(x[:1].expand(6, -1, -1, -1))[:, 2].max() <= 1e-4
+    assert with_deviation(x[:1].expand(6, -1, -1, -1))[:, 2].max() < 1e-3
