@@ -184,7 +184,7 @@ def test_graphs_keep_to_the_vocabulary(name):
 
 @every_family
 def test_what_evaluation_asks_of_graphs(name):
-    """Baselines are as wide as the noise of `generate`, and as the latent of `encode`, which `decode` takes alone."""
+    """Baselines are as wide as the noise of `generate`, or the latent of `encode`, which `decode` takes alone."""
     graphs = {graph.name: graph for graph in tiny(name).graphs()}
     if "generate" in graphs:
         assert any(spec.kind == "normal" for spec in graphs["generate"].inputs.values())

@@ -16,7 +16,7 @@ from genfoundry.tasks import Finding, Picture, Setting, Table, Task, charts, lea
 BITS = (1, 2, 3, 4, 5, 6, 8)  # of each number
 SCORED = 4  # of them, where model and PCA are compared
 FITTED = 10000  # training images whose codes a quantiser is fitted to
-TAILS = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # share of the codes beyond the outer cells, on each side
+TAILS = (0.0, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 5e-2)  # share of the codes beyond the outer cells, on each side
 QUALITIES = (1, 5, 10, 20, 40, 60, 80)  # Pillow's
 FOURS = 4  # in a row of the picture
 MODEL, PCA, JPEG_FILE, JPEG_SCAN = "the model", "PCA of equal width", "JPEG file", "JPEG scan"

@@ -22,8 +22,8 @@ def lerp(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
 def slerp(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
     """On the great circle, where a normal prior has its mass: White 2016, section 2.1; (N, …) twice → (N, …)."""
     axes = tuple(range(1, start.ndim))
-    lengths = [np.sqrt(np.square(end_point).sum(axes, keepdims=True)) for end_point in (start, end)]
-    cosine = (start * end).sum(axes, keepdims=True) / np.maximum(lengths[0] * lengths[1], 1e-12)
+    squared = [np.square(points).sum(axes, keepdims=True) for points in (start, end)]
+    cosine = (start * end).sum(axes, keepdims=True) / np.maximum(np.sqrt(squared[0] * squared[1]), 1e-12)
     angle = np.arccos(np.clip(cosine, -1.0, 1.0)).clip(1e-4, np.pi - 1e-4)  # in line, any great circle will do
     return (np.sin((1.0 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)
 
@@ -46,7 +46,7 @@ def interpolate(setting: Setting) -> Finding:
     """Between held-out images: the two at the ends, what is decoded on the way between them."""
     encode, decode = (setting.artifact.graph(name) for name in ("encode", "decode"))
     images = of_classes(setting.prepared.split("test"), setting.prepared.spec, setting.data.classes).images
-    images = from_bytes(images[: 2 * ROWS])
+    images = from_bytes(images[: 2 * min(ROWS, len(images) // 2)])
     start, end = np.split(encode(image=images), 2)
     normal = has_normal_prior(setting.artifact)
     decoded = decode(latent=path(start, end, normal)).reshape(len(start), -1, *images.shape[1:])
@@ -77,12 +77,8 @@ def walk(setting: Setting) -> Finding:
     """From noise to noise; a class stays the same along its path."""
     graph, rng = setting.artifact.graph("generate"), np.random.default_rng(setting.seed)
     ends = [{name: spec.draw(rng, batch=ROWS) for name, spec in graph.inputs.items()} for _ in range(2)]
-    along = {
-        name: path(ends[0][name], ends[1][name], True)
-        if spec.kind == "normal"
-        else ends[0][name].repeat(STEPS, axis=0)
-        for name, spec in graph.inputs.items()
-    }
+    along = {name: array.repeat(STEPS, axis=0) for name, array in ends[0].items()}
+    along |= {n: path(ends[0][n], ends[1][n], True) for n, spec in graph.inputs.items() if spec.kind == "normal"}
     caption = "From noise to noise on the sphere, a path in each row"
     return Finding(pictures={"walk": Picture(to_bytes(graph.run(along)), caption, columns=STEPS)})
 
