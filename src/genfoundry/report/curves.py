@@ -1,4 +1,4 @@
-"""A run's history as small multiples, and its classes over time, in SVG that is the same bytes for the same files."""
+"""A run's history as small multiples, and its classes over time; the same files give the same bytes of SVG."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import csv
 import io
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,7 +17,8 @@ from matplotlib.figure import Figure
 
 COLUMNS = 4
 WIDTH, HEIGHT = 2.6, 1.7  # inches of one panel
-STYLE = {"svg.hashsalt": "genfoundry", "svg.fonttype": "none", "font.size": 8, "axes.titlesize": 8}
+BLUE, GREY = "#2563eb", "#9ca3af"
+STYLE: dict[Any, Any] = {"svg.hashsalt": "genfoundry", "svg.fonttype": "none", "font.size": 8, "axes.titlesize": 8}
 
 
 @matplotlib.rc_context(STYLE)
@@ -26,15 +29,23 @@ def curves(history: Path, rival: Path | None = None) -> str:
     figure = Figure(figsize=(WIDTH * COLUMNS, HEIGHT * rows), layout="constrained")
     panels = figure.subplots(rows, COLUMNS, squeeze=False).flat
     for panel, (term, points) in zip(panels, sorted(series.items()), strict=False):
-        for line, colour in ((others.get(term), "#9ca3af"), (points, "#2563eb")):
-            if line:
-                panel.plot(*zip(*line, strict=True), color=colour, linewidth=1.1)
+        _lines(panel, {GREY: others.get(term, []), BLUE: points})
         panel.set_title(term)
         panel.grid(alpha=0.2)
         _plain(panel)
     for panel in list(figure.axes)[len(series) :]:
         panel.set_visible(False)
     return _svg(figure)
+
+
+def _lines(panel: Axes, series: Mapping[str, list[tuple[int, float]]]) -> None:
+    """A line for each colour; on a logarithmic axis where positive values differ by over a thousand."""
+    values = [value for points in series.values() for _, value in points]
+    if 0 < 1000 * min(values) < max(values):
+        panel.set_yscale("log")
+    for colour, points in series.items():
+        if points:
+            panel.plot(*zip(*points, strict=True), color=colour, linewidth=1.1)
 
 
 def read_history(history: Path) -> dict[str, list[tuple[int, float]]]:
@@ -55,7 +66,7 @@ def classes_over_time(table: Path) -> str:
     classes, widths, tops = header[-len(shares) :], np.diff(steps, prepend=0.0), np.cumsum(shares, axis=0)
     figure = Figure(figsize=(WIDTH * COLUMNS, 2 * HEIGHT), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 3))
-    above.bar(steps, modes, -widths, align="edge", color="#2563eb")
+    above.bar(steps, modes, -widths, align="edge", color=BLUE)
     above.set(ylim=(0, len(classes)), yticks=(0, len(classes)), title=header[1])
     for label, share, top, colour in zip(classes, shares, tops, _colours(len(classes)), strict=True):
         below.bar(steps, share, -widths, top - share, align="edge", color=colour, label=label)

@@ -59,22 +59,17 @@ def counted(setting: Setting, samples: Sampled) -> dict[str, Table]:
 def over_time(seen: Mapping[int, Sampled], classes: tuple[str, ...], config: Evaluation) -> Table:
     """A row for each step: the scores that count classes, then each class's share of that step's samples."""
     counts = (modes.METRIC, class_kl.METRIC)
-    rows = [
-        [
-            step,
-            *(f"{metric.compute(evidence, config):.5g}" for metric in counts),
-            *_rounded(evidence.class_shares()[0]),
-        ]
-        for step, evidence in seen.items()
-    ]
+    rows = []
+    for step, evidence in seen.items():
+        shares, _ = evidence.class_shares()
+        rows.append([step, *(f"{metric.compute(evidence, config):.5g}" for metric in counts), *_rounded(shares)])
     return Table(("step", *(metric.name for metric in counts), *classes), rows)
 
 
 def histogram(evidence: Sampled, classes: tuple[str, ...]) -> Table:
     """Shares of each class among the samples and the real images, as the judge sees them."""
     shares = zip(classes, *map(_rounded, evidence.class_shares()), strict=True)
-    rows = [list(row) for row in shares]
-    return Table(("class", "samples", "real"), rows)
+    return Table(("class", "samples", "real"), [list(row) for row in shares])
 
 
 def _rounded(shares: np.ndarray) -> list[str]:

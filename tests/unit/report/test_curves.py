@@ -1,13 +1,12 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from genfoundry.report.curves import classes_over_time, curves
-
-BLUE, GREY = "stroke: #2563eb", "stroke: #9ca3af"
+from genfoundry.report.curves import BLUE, GREY, classes_over_time, curves
 
 
 def history(path: Path, terms: list[str]) -> Path:
@@ -29,15 +28,28 @@ def test_each_term_has_one_panel_with_its_title(tmp_path: Path, count: int) -> N
 def test_the_rival_s_curve_lies_beside_the_own(tmp_path: Path) -> None:
     own, rival = history(tmp_path / "own.csv", ["a", "b"]), history(tmp_path / "rival.csv", ["b", "c"])
     alone, beside = curves(own), curves(own, rival)
-    assert (alone.count(GREY), beside.count(GREY)) == (0, 1)
-    assert alone.count(BLUE) == beside.count(BLUE) == 2
+    assert (alone.count(f"stroke: {GREY}"), beside.count(f"stroke: {GREY}")) == (0, 1)
+    assert alone.count(f"stroke: {BLUE}") == beside.count(f"stroke: {BLUE}") == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "middle"), [([1e-4, 1e-2, 1.0], 0.5), ([0.1, 1.0, 10.0], 0.909), ([-1e4, 0.0, 1e4], 0.5)]
+)
+def test_positive_values_that_differ_by_over_a_thousand_have_a_logarithmic_axis(
+    tmp_path: Path, values: list[float], middle: float
+) -> None:
+    """`middle`: how far the second point is from the third, of the way from the third to the first."""
+    path = tmp_path / "h.csv"
+    path.write_text("\n".join(["step,term,value", *(f"{i},a,{value}" for i, value in enumerate(values)), ""]))
+    svg = ElementTree.fromstring(curves(path))
+    (line,) = (p for p in svg.iter("{http://www.w3.org/2000/svg}path") if f"stroke: {BLUE}" in p.get("style", ""))
+    low, mid, high = (float(point.split()[1]) for point in re.split("[ML]", line.get("d", ""))[1:])
+    assert (high - mid) / (high - low) == pytest.approx(middle, abs=1e-3)
 
 
 @pytest.mark.parametrize("steps", [[20], [500, 1000, 1500]])
 @pytest.mark.parametrize("classes", [2, 30])
-def test_classes_over_time_are_a_bar_for_each_class_and_step(
-    tmp_path: Path, steps: list[int], classes: int
-) -> None:
+def test_each_class_has_a_bar_at_each_step(tmp_path: Path, steps: list[int], classes: int) -> None:
     names = [f"kind{i}" for i in range(classes)]
     rows = [f"{step},{classes},0.1," + ",".join([str(1 / classes)] * classes) for step in steps]
     path = tmp_path / "modes_over_time.csv"
