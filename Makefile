@@ -7,7 +7,7 @@ PORT ?= 5000
 
 export PYTHONPATH := src
 
-.PHONY: repro smoke full start test lint format ui bench clean
+.PHONY: repro smoke full paper start test lint format ui bench clean
 .DEFAULT_GOAL := repro
 
 repro: $(READY)  ## rebuild everything, or RUNS="vae dcgan" alone
@@ -18,6 +18,9 @@ smoke: $(READY)  ## the same pipeline in minutes, in build/smoke
 
 full: $(READY)  ## the default runs and those of profiles/full.yaml, in build/full, on the same cache
 	@$(BIN)/python pipelines/run_profile.py full $(RUNS)
+
+paper: $(READY)  ## the runs of params.yaml with the networks and schedules of their papers, in build/paper; wants a GPU
+	@$(BIN)/python pipelines/run_profile.py paper $(RUNS)
 
 start: $(READY)  ## whether the runs of profiles/paper.yaml start: 20 steps of each, exported, in build/paper-start
 	@$(BIN)/python pipelines/start_profile.py paper 20 $(RUNS)

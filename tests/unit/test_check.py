@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from genfoundry.check import check_all, check_weights
-from genfoundry.params import ParamsError, load
+from genfoundry.params import PARAMS, ParamsError, load
+from genfoundry.workspace import merge
 from tests.unit import tiny
 
 TINY = "runs__tiny"
@@ -16,6 +17,12 @@ TINY = "runs__tiny"
 
 def test_a_valid_file_passes(params_file: Callable[..., Path]) -> None:
     assert set(check_all(params_file()).runs) == {"tiny"}
+
+
+@pytest.mark.parametrize("profile", sorted(Path("profiles").glob("*.yaml")), ids=lambda path: path.stem)
+def test_each_profile_fits_the_runs_it_changes(profile: Path, tmp_path: Path) -> None:
+    merge(PARAMS, profile, tmp_path / "params.yaml")
+    assert set(check_all(tmp_path / "params.yaml").runs) >= set(load(PARAMS).runs)
 
 
 @pytest.mark.parametrize(
