@@ -202,14 +202,25 @@ def make_profile(name: str, clone: Path) -> None:
     Raises:
         ParamsError: there is no such profile.
     """
-    profile = Path("profiles") / f"{name}.yaml"
-    if not profile.exists():
-        raise ParamsError(
-            f"there is no {profile}; there are {', '.join(p.stem for p in Path('profiles').glob('*.yaml'))}"
-        )
+    tree = profile(name)
     make_clone(clone)
-    merge(PARAMS, profile, clone / PARAMS)
+    write(tree, clone / PARAMS)
     print(f"profile {name}: everything is made in {clone}/", flush=True)
+
+
+def profile(name: str) -> dict[str, Any]:
+    """params.yaml with the leaves of `profiles/<name>.yaml` in their places; `on` names a profile to begin with.
+
+    Raises:
+        ParamsError: there is no such profile.
+    """
+    file = Path("profiles") / f"{name}.yaml"
+    if not file.exists():
+        known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
+        raise ParamsError(f"there is no {file}; there are {known}")
+    changes = read(file)
+    base = changes.pop("on", None)
+    return merged(profile(base) if base else read(PARAMS), changes)
 
 
 def in_folder(folder: Path, *arguments: str) -> int:
@@ -233,14 +244,10 @@ def make_clone(target: Path) -> None:
     (target / ".dvc/config.local").write_text(f"[cache]\n    dir = {_cache()}\n")
 
 
-def merge(base: Path, changes: Path, target: Path) -> None:
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with the leaves of `changes` in their places."""
-    write(_merged(read(base), read(changes)), target)
-
-
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     nested = {
-        key: _merged(base[key], value)
+        key: merged(base[key], value)
         for key, value in changes.items()
         if isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
     }

@@ -16,7 +16,7 @@ from filelock import FileLock
 from genfoundry.files import sha256_file
 from genfoundry.journal import mend
 from genfoundry.params import read, write
-from genfoundry.workspace import make_clone, merge
+from genfoundry.workspace import make_clone, profile
 
 ROOT = Path(__file__).parents[2]
 RUNS = ("autoencoder", "vae", "gan", "dcgan")  # what the pipeline does with four, it does with all
@@ -144,7 +144,7 @@ def build(path: Path) -> Workspace:
     os.chdir(ROOT)
     try:
         make_clone(path)
-        merge(Path("params.yaml"), Path("profiles/smoke.yaml"), path / "params.yaml")
+        write(profile("smoke"), path / "params.yaml")
     finally:
         os.chdir(before)
     # A cache of its own: what an earlier session trained would be handed to this one.

@@ -12,7 +12,11 @@ from genfoundry.params import Weights, read, validate
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
 
-ENTRIES = read(Path(__file__).parents[2] / "params.yaml")["weights"]
+ENTRIES = {
+    name: entry
+    for file in ("params.yaml", "profiles/full.yaml")
+    for name, entry in read(Path(__file__).parents[2] / file).get("weights", {}).items()
+}
 
 
 def published(name: str, folder: Path) -> dict[str, torch.Tensor]:

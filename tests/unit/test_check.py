@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from genfoundry.check import check_all, check_weights
-from genfoundry.params import PARAMS, ParamsError, load
-from genfoundry.workspace import merge
+from genfoundry.params import PARAMS, ParamsError, load, write
+from genfoundry.workspace import profile
 from tests.unit import tiny
 
 TINY = "runs__tiny"
@@ -19,9 +19,9 @@ def test_a_valid_file_passes(params_file: Callable[..., Path]) -> None:
     assert set(check_all(params_file()).runs) == {"tiny"}
 
 
-@pytest.mark.parametrize("profile", sorted(Path("profiles").glob("*.yaml")), ids=lambda path: path.stem)
-def test_each_profile_fits_the_runs_it_changes(profile: Path, tmp_path: Path) -> None:
-    merge(PARAMS, profile, tmp_path / "params.yaml")
+@pytest.mark.parametrize("name", sorted(path.stem for path in Path("profiles").glob("*.yaml")))
+def test_each_profile_fits_the_runs_it_changes(name: str, tmp_path: Path) -> None:
+    write(profile(name), tmp_path / "params.yaml")
     assert set(check_all(tmp_path / "params.yaml").runs) >= set(load(PARAMS).runs)
 
 

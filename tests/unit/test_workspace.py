@@ -4,8 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from genfoundry.params import Params, ParamsError, load, read
-from genfoundry.workspace import START_BATCH, dvc, folders_stamp, merge, refetch, repro, run_profile, shorten
+from genfoundry.params import Params, ParamsError, load, read, write
+from genfoundry.workspace import (
+    START_BATCH,
+    dvc,
+    folders_stamp,
+    merged,
+    profile,
+    refetch,
+    repro,
+    run_profile,
+    shorten,
+)
 from tests.unit import tiny
 from tests.unit.conftest import write_params
 from tests.unit.data.made import write_pictures
@@ -20,15 +30,16 @@ runs:
 """
 
 
-def merged(folder: Path, base: str, changes: str) -> dict:
+def written(folder: Path, base: str, changes: str) -> dict:
+    """The merge of two files as a third would be read."""
     (folder / "base.yaml").write_text(base)
     (folder / "changes.yaml").write_text(changes)
-    merge(folder / "base.yaml", folder / "changes.yaml", folder / "merged.yaml")
+    write(merged(read(folder / "base.yaml"), read(folder / "changes.yaml")), folder / "merged.yaml")
     return read(folder / "merged.yaml")
 
 
 def test_merge_changes_the_named_leaves_and_keeps_the_rest(tmp_path: Path) -> None:
-    found = merged(tmp_path, BASE, "runs:\n  one: {training: {steps: 7, betas: [0.1]}}\nnew: {key: 1e-2}\n")
+    found = written(tmp_path, BASE, "runs:\n  one: {training: {steps: 7, betas: [0.1]}}\nnew: {key: 1e-2}\n")
     expected = read(tmp_path / "base.yaml")
     expected["runs"]["one"]["training"] = {"steps": 7, "betas": [0.1]}
     expected["new"] = {"key": 1e-2}
@@ -38,7 +49,16 @@ def test_merge_changes_the_named_leaves_and_keeps_the_rest(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("word", ["no", "on", "010", "1:30"])
 def test_merge_reads_scalars_as_the_pipeline_does(tmp_path: Path, word: str) -> None:
-    assert merged(tmp_path, f"word: {word}\n", "other: 1\n")["word"] == read(tmp_path / "base.yaml")["word"]
+    assert written(tmp_path, f"word: {word}\n", "other: 1\n")["word"] == read(tmp_path / "base.yaml")["word"]
+
+
+def test_a_profile_may_stand_on_another(workspace: Path) -> None:
+    Path("profiles").mkdir()
+    Path("profiles/long.yaml").write_text("runs: {tiny: {training: {steps: 90, batch_size: 4}}}\n")
+    Path("profiles/longer.yaml").write_text("on: long\nruns: {tiny: {training: {steps: 900}}}\n")
+    training = profile("longer")["runs"]["tiny"]["training"]
+    assert (training["steps"], training["batch_size"]) == (900, 4)
+    assert training["optimizers"] == read(Path("params.yaml"))["runs"]["tiny"]["training"]["optimizers"]
 
 
 def test_an_unknown_profile_is_named_with_those_there_are(workspace: Path) -> None:
