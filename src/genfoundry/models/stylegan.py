@@ -26,7 +26,7 @@ class StyleGAN(GenerativeModel):
     class Params(Strict):
         """A network's `channels` are its width next to the image; it doubles with each halving up to `widest`.
 
-        With a `patch` over 1, pixels leave and enter in blocks of `patch` × `patch`: the finest layers are spared.
+        Where its `patch` is over 1, pixels leave or enter in blocks of `patch` × `patch`, which spares fine layers.
         `mapping_rate` is the mapping's rate of learning beside the synthesis's (Karras 2019, appendix C). `r1` is γ
         of pixels in [0, 1]; it and `path_length` are applied every so many steps, and as much stronger.
         """
@@ -37,7 +37,8 @@ class StyleGAN(GenerativeModel):
         generator_channels: PositiveInt
         discriminator_channels: PositiveInt
         widest: PositiveInt
-        patch: PositiveInt = 1
+        generator_patch: PositiveInt = 1
+        discriminator_patch: PositiveInt = 1
         style_mixing: float = Field(default=0.9, ge=0.0, le=1.0)  # share of the images
         r1: float = Field(ge=0.0)
         r1_every: PositiveInt = 16
@@ -47,12 +48,12 @@ class StyleGAN(GenerativeModel):
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
         self.params, self.data = params, data
-        shape, patch, widest = data.shape, params.patch, params.widest
+        shape, widest, patch = data.shape, params.widest, params.generator_patch
         mapping = Mapping(params.latent_dim, params.mapping_layers, params.mapping_rate)
         wide = widths(shape, params.generator_channels, widest, patch)
         self.generator = Generator(mapping, Synthesis(shape, wide, patch, params.latent_dim))
-        wide = widths(shape, params.discriminator_channels, widest, patch)
-        self.discriminator = Discriminator(shape, wide, patch)
+        wide = widths(shape, params.discriminator_channels, widest, params.discriminator_patch)
+        self.discriminator = Discriminator(shape, wide, params.discriminator_patch)
         self.mean_length: Tensor
         self.register_buffer("mean_length", torch.zeros(()))  # a of equation 4
 
@@ -116,7 +117,7 @@ class StyleGAN(GenerativeModel):
         return Loss({"path_length": weight * penalty}, {"mean_length": self.mean_length.clone()})
 
     def graphs(self) -> tuple[Graph, ...]:
-        """`generate`: beside z and the layers' noise, a second z for the finer layers, and how far to go from w̄."""
+        """`generate`: beside z and the layers' noise, a second z for finer layers, and ψ of the truncation."""
         latent = TensorSpec(("batch", self.params.latent_dim), "normal")
         share = TensorSpec(("batch",), "scalar", default=1.0)  # as in training, where no one asks for other
         inputs = {
