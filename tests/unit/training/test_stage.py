@@ -18,8 +18,8 @@ from genfoundry.params import ParamsError, load_run
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.training.loop import train
 from genfoundry.training.runtime import Runtime
-from genfoundry.training.stage import give_weights, record, train_run
 from genfoundry.training.snapshots import read_snapshots
+from genfoundry.training.stage import give_weights, record, train_run
 from genfoundry.training.weights import reached
 from tests.unit import tiny
 from tests.unit.conftest import write_params
