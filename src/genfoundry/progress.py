@@ -24,8 +24,11 @@ class Lines:
 
 
 def say(line: str) -> None:
-    """A line above the bar, if there is one."""
-    tqdm.write(line, file=sys.stderr)
+    """A line of its own, above the bar where there is one."""
+    if sys.stderr.isatty():
+        tqdm.write(line, file=sys.stderr)
+    else:
+        Lines().write(f"\r{line}")  # a bar's line is ended by what comes next
 
 
 def progress(items: Iterable[T], title: str, *, total: int, done: int = 0, unit: str = "step") -> tqdm[T]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from genfoundry.progress import progress
+from genfoundry.progress import progress, say
 
 
 def test_without_a_terminal_each_update_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -12,6 +12,12 @@ def test_without_a_terminal_each_update_is_a_line(capsys: pytest.CaptureFixture[
     assert "work: 100%" in said
     assert "3/3" in said
     assert "image/s" in said
+
+
+def test_what_is_said_beside_a_bar_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in progress(range(3), "work", total=3):
+        say("hear, hear")
+    assert capsys.readouterr().err.splitlines().count("hear, hear") == 3
 
 
 def test_a_resumed_bar_begins_where_it_stopped(capsys: pytest.CaptureFixture[str]) -> None:
