@@ -42,7 +42,9 @@ class Loss:
     def __post_init__(self) -> None:
         for name, value in {**self.terms, **self.watched}.items():
             if value.dim():
-                raise ValueError(f"{name!r} of a loss must be a scalar, has shape {tuple(value.shape)}: take its mean")
+                raise ValueError(
+                    f"{name!r} of a loss must be a scalar, has shape {tuple(value.shape)}: take its mean"
+                )
 
     @property
     def total(self) -> Tensor:
