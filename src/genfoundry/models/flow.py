@@ -114,9 +114,7 @@ class Flow(GenerativeModel):
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
         self.data, self.dim = data, math.prod(data.shape)
-        self.flow = Chain(
-            Logit(params.alpha, data.levels), multi_scale(data.shape, params.depth, params.hidden, params.context)
-        )
+        self.flow = Chain(Logit(params.alpha, data.levels), multi_scale(data.shape, params.depth, params.hidden, params.context))
         self.log_prob = LogProb(self.flow)
 
     def phases(self) -> tuple[Phase, ...]:
