@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def test_images_are_made_small_and_compared_with_what_they_were(setting: Setting
 class Half:
     """Half of the first pixels' difference, as a distance."""
 
-    protocol = {"extractor": "half", "sha256": "0" * 64}
+    protocol: ClassVar = {"extractor": "half", "sha256": "0" * 64}
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.abs(x - y)[:, 0, 0, 0] / 2
