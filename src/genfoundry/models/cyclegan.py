@@ -95,7 +95,7 @@ class CycleGAN(GenerativeModel):
     """G: A → B and F: B → A; D_A and D_B tell what is real in their domain from what was translated to it."""
 
     class Params(Strict):
-        """The paper's `cycle` is 10 and its `identity` 5: our errors are in [0, 1], half of its, and so is the game."""
+        """The paper's `cycle` is 10 and its `identity` 5: our errors, in [0, 1], and our game are half of its."""
 
         generator_channels: PositiveInt
         generator_blocks: PositiveInt

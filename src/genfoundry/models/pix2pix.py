@@ -33,10 +33,10 @@ def up(fan_in: int, fan_out: int, dropout: float) -> nn.Sequential:
 class UNetGenerator(nn.Module):
     """Encoder and decoder whose maps of equal size stand side by side; section 3.2.1 and appendix 6.1.1.
 
-    The sides are halved while both are even, to 1 × 1 where they are powers of 2. Neither the first nor the innermost
-    map is normalised; the others are by InstanceNorm, the paper's BatchNorm at its batch of 1. Dropout is the paper's
-    noise, and rests in evaluation. Unlike the paper's, the source is a skip too, beside the last map, which says how it
-    is to change: edges of small images would else be lost.
+    The sides are halved while both are even, to 1 × 1 where they are powers of 2. Neither the first nor the
+    innermost map is normalised; the others are by InstanceNorm, the paper's BatchNorm at its batch of 1. Dropout is
+    the paper's noise, and rests in evaluation. Unlike the paper's, the source is a skip too, beside the last map,
+    which says how it is to change: edges of small images would else be lost.
     """
 
     def __init__(self, shape: tuple[int, int, int], channels: int, dropout: float) -> None:
@@ -73,7 +73,7 @@ class Pix2Pix(GenerativeModel):
     """G turns a source into its target; D sees both and tells a true target from G's."""
 
     class Params(Strict):
-        """`adversarial` 0 leaves the U-Net with L1 alone. `l1`: the paper's 100 in [-1, 1] are 200 in our [0, 1]."""
+        """`adversarial` 0 leaves the U-Net with L1 alone. `l1`: the paper's 100 in [-1, 1] is our 200 in [0, 1]."""
 
         generator_channels: PositiveInt
         discriminator_channels: PositiveInt

@@ -78,9 +78,7 @@ def find_error(graph: str, setting: Setting) -> Finding:
     """Translations of held-out pairs beside the true ones."""
     source, target = held_out(graph, setting), held_out(BACK[graph], setting)
     outputs = {"value": translated(setting.artifact, graph, source), "baseline": source}
-    return Finding(
-        {role: Paired(target, output) for role, output in outputs.items()}, IDENTITY, {"n": len(source)}
-    )
+    return Finding({role: Paired(target, output) for role, output in outputs.items()}, IDENTITY, {"n": len(source)})
 
 
 def find_cycle(graph: str, setting: Setting) -> Finding:
@@ -120,7 +118,11 @@ def tasks_of(graph: str) -> tuple[Task, ...]:
             wanted=is_paired,
         ),
         Task(
-            cycle, (graph, BACK[graph]), (psnr.METRIC,), lambda setting: find_cycle(graph, setting), prefix=f"{cycle}_"
+            cycle,
+            (graph, BACK[graph]),
+            (psnr.METRIC,),
+            lambda setting: find_cycle(graph, setting),
+            prefix=f"{cycle}_",
         ),
     )
 

@@ -115,7 +115,8 @@ def fit(name: str, params: Params, run: Run, prepared: Prepared, folder: Path, j
 
 def held_out(prepared: Prepared, run: Run, seed: int) -> Mapping[str, np.ndarray]:
     """Images for pictures, seen as the run sees its own, but of all classes."""
-    test, data = prepared.split("test"), run.data.model_copy(update={"classes": None, "labels": None, "flip": False})
+    plain = {"classes": None, "labels": None, "flip": False}
+    test, data = prepared.split("test"), run.data.model_copy(update=plain)
     return supply(test, prepared.spec, data, min(run.training.pictures, len(test)), seed).at(0)
 
 
