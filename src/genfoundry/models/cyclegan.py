@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from genfoundry import losses
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase
-from genfoundry.networks.convnet import ToUnit, halvings, init_weights
+from genfoundry.networks.convnet import halvings, init_weights, shifted
 from genfoundry.networks.patchgan import patchgan
 from genfoundry.params import Strict
 
@@ -19,9 +19,8 @@ def normed(convolution: nn.Module, channels: int) -> list[nn.Module]:
 
 
 def upscaling(fan_in: int, fan_out: int) -> list[nn.Module]:
-    """Sides twice as long by sub-pixel convolution (Shi et al. 2016), which costs less than the paper's layer."""
-    shuffled = nn.Sequential(nn.Conv2d(fan_in, 4 * fan_out, 3, padding=1, bias=False), nn.PixelShuffle(2))
-    return normed(shuffled, fan_out)
+    """Sides twice as long, without a transposed convolution, whose grid shows (Odena et al. 2016)."""
+    return [nn.Upsample(scale_factor=2.0), *normed(nn.Conv2d(fan_in, fan_out, 3, padding=1, bias=False), fan_out)]
 
 
 class Residual(nn.Module):
@@ -38,7 +37,10 @@ class Residual(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """Down by 4 where the sides allow it, residual blocks, up again; appendix 7.2."""
+    """Down by 4 where the sides allow it, residual blocks, up again; appendix 7.2.
+
+    The last map says how the image is to change: edges of small images would else be lost on the way down.
+    """
 
     def __init__(self, shape: tuple[int, int, int], channels: int, blocks: int) -> None:
         super().__init__()
@@ -51,11 +53,11 @@ class ResNetGenerator(nn.Module):
         layers += [Residual(widths[-1]) for _ in range(blocks)]
         for fan_out in reversed(widths[:-1]):
             layers += upscaling(2 * fan_out, fan_out)
-        self.net = nn.Sequential(*layers, nn.Conv2d(channels, depth, 7, padding=3), ToUnit()).apply(init_weights)
+        self.net = nn.Sequential(*layers, nn.Conv2d(channels, depth, 7, padding=3), nn.Tanh()).apply(init_weights)
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] → the same."""
-        return self.net(image * 2.0 - 1.0)
+        return shifted(image, self.net(image * 2.0 - 1.0))
 
 
 class ImagePool(nn.Module):
@@ -93,7 +95,7 @@ class CycleGAN(GenerativeModel):
     """G: A → B and F: B → A; D_A and D_B tell what is real in their domain from what was translated to it."""
 
     class Params(Strict):
-        """The paper's `cycle` is 10 and its `identity` 5: our errors are in [0, 1], half of its, and so is the game."""
+        """The paper's `cycle` is 10 and its `identity` 5: our errors, in [0, 1], and our game are half of its."""
 
         generator_channels: PositiveInt
         generator_blocks: PositiveInt

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genfoundry import losses
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase
-from genfoundry.networks.convnet import ToUnit, halvings, init_weights
+from genfoundry.networks.convnet import halvings, init_weights, shifted
 from genfoundry.networks.patchgan import patchgan
 from genfoundry.params import Strict
 
@@ -21,20 +21,22 @@ NOISY = 8  # pixels of a side: the paper's three layers with dropout give maps u
 def down(fan_in: int, fan_out: int, norm: bool) -> nn.Sequential:
     """(N, fan_in, H, W) → (N, fan_out, H/2, W/2)."""
     convolution = nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1, bias=not norm)
-    return nn.Sequential(convolution, *([nn.BatchNorm2d(fan_out)] if norm else []), nn.LeakyReLU(0.2))
+    return nn.Sequential(convolution, *([nn.InstanceNorm2d(fan_out)] if norm else []), nn.LeakyReLU(0.2))
 
 
 def up(fan_in: int, fan_out: int, dropout: float) -> nn.Sequential:
-    """(N, fan_in, H, W) → (N, fan_out, 2H, 2W)."""
-    convolution = nn.ConvTranspose2d(fan_in, fan_out, 4, stride=2, padding=1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(fan_out), nn.Dropout(dropout), nn.ReLU())
+    """(N, fan_in, H, W) → (N, fan_out, 2H, 2W); no transposed convolution, whose grid shows (Odena et al. 2016)."""
+    larger = [nn.Upsample(scale_factor=2.0), nn.Conv2d(fan_in, fan_out, 3, padding=1, bias=False)]
+    return nn.Sequential(*larger, nn.InstanceNorm2d(fan_out), nn.Dropout(dropout), nn.ReLU())
 
 
 class UNetGenerator(nn.Module):
     """Encoder and decoder whose maps of equal size stand side by side; section 3.2.1 and appendix 6.1.1.
 
-    The sides are halved while both are even, to 1 × 1 where they are powers of 2. Neither the first nor the innermost
-    map is normalised. Dropout is the paper's noise, and rests in evaluation.
+    The sides are halved while both are even, to 1 × 1 where they are powers of 2. Neither the first nor the
+    innermost map is normalised; the others are by InstanceNorm, the paper's BatchNorm at its batch of 1. Dropout is
+    the paper's noise, and rests in evaluation. Unlike the paper's, the source is a skip too, beside the last map,
+    which says how it is to change: edges of small images would else be lost.
     """
 
     def __init__(self, shape: tuple[int, int, int], channels: int, dropout: float) -> None:
@@ -48,33 +50,34 @@ class UNetGenerator(nn.Module):
         )
         self.up = nn.ModuleList()
         fan_in = widths[-1]
-        for level in reversed(range(1, levels)):
+        for level, beside in reversed(list(enumerate([depth, *widths[:-1]]))):
+            fan_out = widths[level - 1] if level else channels // 2
             noisy = max(height, width) >> level <= NOISY
-            self.up.append(up(fan_in, widths[level - 1], dropout if noisy else 0.0))
-            fan_in = 2 * widths[level - 1]
-        self.head = nn.Sequential(nn.ConvTranspose2d(fan_in, depth, 4, stride=2, padding=1), ToUnit())
+            self.up.append(up(fan_in, fan_out, dropout if noisy else 0.0))
+            fan_in = fan_out + beside
+        self.head = nn.Sequential(nn.Conv2d(fan_in, depth, 3, padding=1), nn.Tanh())
         self.apply(init_weights)
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] → the same."""
         h, kept = image * 2.0 - 1.0, []
         for layer in self.down:
-            h = layer(h)
             kept.append(h)
-        h = kept.pop()
+            h = layer(h)
         for layer in self.up:
             h = torch.cat([layer(h), kept.pop()], dim=1)
-        return self.head(h)
+        return shifted(image, self.head(h))
 
 
 class Pix2Pix(GenerativeModel):
     """G turns a source into its target; D sees both and tells a true target from G's."""
 
     class Params(Strict):
-        """`adversarial` 0 leaves the U-Net with L1 alone. `l1`: the paper's 100 in [-1, 1] are 200 in our [0, 1]."""
+        """`adversarial` 0 leaves the U-Net with L1 alone. `l1`: the paper's 100 in [-1, 1] is our 200 in [0, 1]."""
 
         generator_channels: PositiveInt
         discriminator_channels: PositiveInt
+        conditional: bool  # whether D sees the source too; without it, the paper's L1 + GAN of table 1
         patch_halvings: PositiveInt  # see networks/patchgan.py
         dropout: float = Field(ge=0.0, lt=1.0)
         adversarial: float = Field(ge=0.0)
@@ -87,7 +90,7 @@ class Pix2Pix(GenerativeModel):
         self.params, self.data = params, data
         self.generator = UNetGenerator(data.shape, params.generator_channels, params.dropout)
         if params.adversarial:
-            depth = 2 * data.shape[0]
+            depth = data.shape[0] * (2 if params.conditional else 1)
             self.discriminator = patchgan(depth, params.discriminator_channels, params.patch_halvings)
 
     def phases(self) -> tuple[Phase, ...]:
@@ -98,8 +101,9 @@ class Pix2Pix(GenerativeModel):
         return Phase("discriminator", self.discriminator, self.discriminator_loss), generator
 
     def logits(self, source: Tensor, target: Tensor) -> Tensor:
-        """D(x, y): (N, C, H, W) in [0, 1] twice → (N, 1, H', W')."""
-        return self.discriminator(torch.cat([source, target], dim=1) * 2.0 - 1.0)
+        """D(x, y), or D(y): (N, C, H, W) in [0, 1] twice → (N, 1, H', W')."""
+        seen = torch.cat([source, target], dim=1) if self.params.conditional else target
+        return self.discriminator(seen * 2.0 - 1.0)
 
     def discriminator_loss(self, batch: Batch) -> Loss:
         """−L_cGAN of equation 1."""

@@ -33,6 +33,14 @@ class ToUnit(nn.Module):
         return torch.tanh(x) * 0.5 + 0.5
 
 
+def shifted(image: Tensor, share: Tensor) -> Tensor:
+    """Each number of an image in [0, 1] a share of its way to white where that is over 0, to black where below.
+
+    Both (N, C, H, W), `share` in [-1, 1]. Nothing is cut off, so every pixel that is not white or black can move.
+    """
+    return image + share.relu() * (1.0 - image) - (-share).relu() * image
+
+
 class ConvEncoder(nn.Module):
     """Images (N, C, H, W) → features (N, features): each halving doubles the channels."""
 

@@ -4,18 +4,24 @@ import pytest
 import torch
 from torch import nn
 
-from genfoundry.contract import GenerativeModel
+from genfoundry.contract import DataSpec, GenerativeModel
 from genfoundry.models import build
 from genfoundry.models.pix2pix import UNetGenerator
-from tests.unit import tiny
 
-PARAMS = {"generator_channels": 4, "discriminator_channels": 4, "patch_halvings": 1, "dropout": 0.5, "l1": 10.0}
+PARAMS = {
+    "generator_channels": 4,
+    "discriminator_channels": 4,
+    "conditional": True,
+    "patch_halvings": 1,
+    "dropout": 0.5,
+    "l1": 10.0,
+}
 SHAPE = (3, 16, 16)
 
 
-def pix2pix(adversarial: float) -> GenerativeModel:
+def pix2pix(adversarial: float, **changes: object) -> GenerativeModel:
     torch.manual_seed(0)
-    return build("pix2pix", {**PARAMS, "adversarial": adversarial}, tiny.DataSpec(SHAPE, ()))
+    return build("pix2pix", {**PARAMS, "adversarial": adversarial, **changes}, DataSpec(SHAPE, ()))
 
 
 def batch() -> dict[str, torch.Tensor]:
@@ -33,14 +39,25 @@ def test_detail_passes_beside_the_bottleneck() -> None:
     torch.manual_seed(0)
     net = UNetGenerator(SHAPE, channels=2, dropout=0.0).eval()
     nn.init.zeros_(net.down[-1][0].weight)
+    nn.init.zeros_(net.head[0].weight[:, -3:])  # the source beside the last map
+    changes = []
+    net.head.register_forward_hook(lambda *call: changes.append(call[-1]))
     x = torch.rand(1, *SHAPE, requires_grad=True)
-    (slope,) = torch.autograd.grad(net(x).square().sum(), x)
+    net(x)
+    (slope,) = torch.autograd.grad(changes[0].square().sum(), x)
     assert (slope != 0).all()
+
+
+def test_what_is_not_changed_is_left_as_it_is() -> None:
+    net, x = UNetGenerator(SHAPE, channels=2, dropout=0.0), torch.rand(2, *SHAPE)
+    for parameter in net.head.parameters():
+        nn.init.zeros_(parameter)
+    assert torch.equal(net(x), x)
 
 
 def test_dropout_is_on_small_maps_alone_and_rests_in_evaluation() -> None:
     net, x = UNetGenerator((3, 64, 64), channels=2, dropout=0.5), torch.rand(2, 3, 64, 64)
-    assert [layer.p for layer in net.modules() if isinstance(layer, nn.Dropout)] == [0.5, 0.5, 0.5, 0.0, 0.0]
+    assert [layer.p for layer in net.modules() if isinstance(layer, nn.Dropout)] == [0.5] * 3 + [0.0] * 3
     assert not torch.equal(net(x), net(x))
     assert torch.equal(net.eval()(x), net(x))
 
@@ -62,6 +79,8 @@ def test_the_discriminator_judges_the_target_by_its_source() -> None:
     one = model.logits(given["source"], given["target"])
     assert not torch.allclose(one, model.logits(given["source"].flip(0), given["target"]))
     assert not torch.allclose(one, model.logits(given["source"], given["target"].flip(0)))
+    alone = pix2pix(adversarial=1.0, conditional=False)
+    assert torch.equal(*(alone.logits(source, given["target"]) for source in given.values()))
 
 
 def test_l1_is_the_mean_error_times_its_weight() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ CONFIG = tiny.evaluation()
 class Run(dict):
     """Graphs by name, as an artifact has them."""
 
-    about = {"run": "other", "data": {"dataset": "x"}}
+    about: ClassVar = {"run": "other", "data": {"dataset": "x"}}
 
     def graph(self, name: str) -> Callable[..., np.ndarray]:
         return self[name]
@@ -32,7 +32,7 @@ class Run(dict):
 class Pixels:
     """A judge whose features are the pixels."""
 
-    protocol: dict[str, str] = {}
+    protocol: ClassVar[dict[str, str]] = {}
 
     def __init__(self, test: dict[str, np.ndarray]) -> None:
         self._test = test
