@@ -55,8 +55,8 @@ class TensorSpec:
 
     A `str` in `shape` is a dynamic axis, `("batch", 1, 28, 28)`, or a whole multiple of one: `"2*height"`.
     `image` and `mask` lie in [low, high], `uniform` is drawn from it, `label` counts `high` classes from 0,
-    `normal` is standard normal, `value` is unbounded and never drawn. `default` is what an input is where nobody asks
-    for other: evaluation and pictures leave it there, the gate draws from the whole range.
+    `normal` is standard normal, `value` is unbounded and never drawn. `default` is what an input is where nobody
+    asks for other: evaluation and pictures leave it there, the gate draws from the whole range.
     """
 
     shape: tuple[int | str, ...]
@@ -83,7 +83,7 @@ class TensorSpec:
         )
 
     def draw(self, rng: np.random.Generator, **axes: int) -> np.ndarray:
-        """The default, or a valid random tensor, the same on every machine; dynamic axes have the sizes in `axes`."""
+        """The default, or a valid random tensor, the same on every machine; `axes` are sizes of dynamic axes."""
         shape = self.sizes(**axes)
         if self.default is not None:
             return np.full(shape, self.default, self.dtype)

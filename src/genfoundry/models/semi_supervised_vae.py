@@ -121,8 +121,8 @@ class SemiSupervisedVAE(GenerativeModel):
     class Params(Strict):
         """M2's sizes, from which step it is trained, and the weights of its terms.
 
-        In the paper a labelled image's bound counts as much as any other's, and α is 0.1 N: beside means over images,
-        0.1. With 1 for both, the few labels shape M2 in thousands of steps instead of millions.
+        In the paper a labelled image's bound counts as much as any other's, and α is 0.1 N: beside means over
+        images, 0.1. With 1 for both, the few labels shape M2 in thousands of steps instead of millions.
         """
 
         m1: LatentModel | None  # without it M2 models pixels

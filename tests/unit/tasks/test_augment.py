@@ -30,7 +30,7 @@ LESSONS = validate(
 
 
 class Painter:
-    """A shipped `generate` that paints class 1 bright, or, if it lies, class 0; the noise is what it paints over."""
+    """A shipped `generate` that paints class 1 bright, or, if it lies, class 0, over its noise."""
 
     def __init__(self, lies: bool) -> None:
         self.lies, self.patterns = lies, 2.0 * np.random.default_rng(0).standard_normal((3, tiny.DATA.dims))
