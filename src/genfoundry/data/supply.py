@@ -38,6 +38,11 @@ def supply(split: Split, spec: DataSpec, data: Data, batch_size: int, seed: int)
     return Degraded(found, data.degradations, seed) if data.degradations else found
 
 
+def read_by(data: Data, needs: frozenset[str]) -> Data:
+    """`data` as losses that read the keys `needs` of a batch see it: what evaluation alone degrades is spared."""
+    return data if needs & {"degraded", "mask"} else data.model_copy(update={"degradations": {}})
+
+
 def seen(spec: DataSpec, data: Data) -> DataSpec:
     """What a model may know of a data set that a run sees its own way."""
     return replace(spec, levels=2 if data.binarize else spec.levels, scale=data.scale)

@@ -16,7 +16,7 @@ from genfoundry.contract import GenerativeModel, Learner
 from genfoundry.data import DataError
 from genfoundry.data.batches import Prepared
 from genfoundry.data.pretrained import read_weights
-from genfoundry.data.supply import seen, supply
+from genfoundry.data.supply import read_by, seen, supply
 from genfoundry.files import folder_atomic, sha256, write_atomic, write_json
 from genfoundry.journal import SYSTEM, Journal, forget_others, history_csv, home, recording
 from genfoundry.models import build
@@ -126,9 +126,10 @@ def fit(
         Snapshots(folder / "snapshots"),
         Health(name, config.collapse_below, config.steps, good(checkpoint), journal),
     )
+    data = read_by(run.data, model.needs)
     shipped = train(
         model,
-        supply(prepared.split("train"), prepared.spec, run.data, config.batch_size, params.seed),
+        supply(prepared.split("train"), prepared.spec, data, config.batch_size, params.seed),
         config,
         runtime,
         seed=params.seed,

@@ -5,7 +5,7 @@ import pytest
 
 from genfoundry.data import DataError
 from genfoundry.data.batches import Split
-from genfoundry.data.supply import binarize, labelled, learnt_from, of_classes, seen, supply, with_labels
+from genfoundry.data.supply import binarize, labelled, learnt_from, of_classes, read_by, seen, supply, with_labels
 from genfoundry.params import Data
 from genfoundry.spec import DataSpec
 
@@ -138,3 +138,12 @@ def test_a_model_knows_the_scale_and_the_levels_of_its_data() -> None:
     assert seen(SPEC, Data(dataset="x")) == SPEC
     assert seen(SPEC, Data(dataset="x", degradations={"scale": 4})).scale == 4
     assert seen(SPEC, Data(dataset="x", binarize=True)).levels == 2
+
+
+@pytest.mark.parametrize(
+    ("needs", "found"),
+    [({"image"}, {"image", "label"}), ({"image", "mask"}, {"image", "label", "degraded", "mask"})],
+)
+def test_what_no_loss_reads_is_not_made(needs: set[str], found: set[str]) -> None:
+    data = Data(dataset="dots", degradations={"mask": 0.5})
+    assert set(supply(SPLIT, SPEC, read_by(data, frozenset(needs)), 4, 0).at(0)) == found
