@@ -64,7 +64,7 @@ class TensorSpec:
     default: float | None = None
 
     def draw(self, rng: np.random.Generator, **axes: int) -> np.ndarray:
-        """The default, or a valid random tensor, the same on every machine; dynamic axes have the sizes in `axes`."""
+        """The default, or a valid random tensor, with the sizes in `axes`; the same on every machine."""
         shape = tuple(axes[n] if isinstance(n, str) else n for n in self.shape)
         if self.default is not None:
             return np.full(shape, self.default, self.dtype)
