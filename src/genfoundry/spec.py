@@ -83,7 +83,7 @@ class TensorSpec:
         )
 
     def draw(self, rng: np.random.Generator, **axes: int) -> np.ndarray:
-        """The default, or a valid random tensor, the same on every machine; `axes` are sizes of dynamic axes."""
+        """The default, or a valid random tensor, with the sizes in `axes`; the same on every machine."""
         shape = self.sizes(**axes)
         if self.default is not None:
             return np.full(shape, self.default, self.dtype)
