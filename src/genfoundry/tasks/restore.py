@@ -14,7 +14,7 @@ from genfoundry.params import Degradation
 from genfoundry.pictures import beside, enlarged, from_bytes
 from genfoundry.tasks import Finding, Picture, Setting, Task
 
-WIDE = 800  # pixels of a picture's row, about
+WIDE = 448  # pixels of a picture's row, about
 BATCH = 32  # images at a time: features of enlarged ones take much memory
 FIDELITY = (psnr.METRIC, ssim.METRIC)
 Candidates = dict[str, Callable[[], np.ndarray]]
