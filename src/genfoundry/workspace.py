@@ -187,8 +187,9 @@ def start_profile(name: str, steps: int, runs: Sequence[str] = ()) -> int:
 
 
 def shorten(file: Path, steps: int) -> None:
-    """All runs of a params.yaml end after `steps` of few images; their networks and losses stay."""
+    """All runs of a params.yaml end after `steps` of few images, and are gated by few; networks and losses stay."""
     tree = read(file)
+    tree["export"]["gate"] |= {"batches": [1, 2], "seeds": 1}
     every = {"log_every": steps, "sample_every": steps, "checkpoint_every": steps, "pictures": START_BATCH}
     for run in tree["runs"].values():
         batch_size = min(run["training"]["batch_size"], START_BATCH)

@@ -75,6 +75,7 @@ def test_a_shortened_run_keeps_all_but_its_length(workspace: Path) -> None:
     after = read(Path("params.yaml"))
     training = after["runs"]["tiny"]["training"]
     assert load().runs["tiny"].training.steps == 6
+    assert load().export.gate.batches == (1, 2)
     assert training["batch_size"] == min(START_BATCH, before["runs"]["tiny"]["training"]["batch_size"])
     assert training["optimizers"] == before["runs"]["tiny"]["training"]["optimizers"]
     assert {**after["runs"]["tiny"], "training": None} == {**before["runs"]["tiny"], "training": None}
