@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
 from genfoundry.losses import bernoulli_nll, kl_standard_normal, normal_nll
+from genfoundry.networks.posterior import PosteriorMean
 from genfoundry.params import Strict
 
 
@@ -40,18 +41,6 @@ class Joined(nn.Module):
     def forward(self, vector: Tensor, y: Tensor) -> Tensor:
         """(..., width) and (..., classes) → (..., out)."""
         return self.out(self.vector(vector) + self.label(y))
-
-
-class PosteriorMean(nn.Module):
-    """Images → E[z₁ | x], (N, C, H, W) → (N, latent_dim)."""
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, image: Tensor) -> Tensor:
-        """The first half of the encoder's output; the second is the log-variance."""
-        return self.encoder(image).chunk(2, dim=1)[0]
 
 
 class LatentFeatures(nn.Module):

@@ -12,19 +12,8 @@ from torch import Tensor, nn
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
 from genfoundry.losses import bernoulli_nll, gaussian_nll, kl_standard_normal
 from genfoundry.networks.convnet import ConvDecoder, ConvEncoder
+from genfoundry.networks.posterior import PosteriorMean
 from genfoundry.params import Strict
-
-
-class PosteriorMean(nn.Module):
-    """Images → E[z | x], (N, C, H, W) → (N, latent_dim)."""
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, image: Tensor) -> Tensor:
-        """The first half of the encoder's output; the second is the log-variance."""
-        return self.encoder(image).chunk(2, dim=1)[0]
 
 
 class Bound(nn.Module):
