@@ -14,7 +14,7 @@ from genfoundry.report.curves import read_history
 from genfoundry.report.leaderboard import Row
 
 LAST = 0.25  # share of the training over which a loss should have come to rest
-PICTURES = ("generate", "walk")  # of `plots/<run>/`
+PICTURES = {"generate": "samples", "walk": "from noise to noise"}  # of `plots/<run>/`, and what they show
 
 
 @dataclass(frozen=True)

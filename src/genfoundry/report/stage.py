@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from genfoundry.files import read_json, write_atomic
 from genfoundry.params import Run, load
-from genfoundry.report.comparison import contests, lines, side_by_side
+from genfoundry.report.comparison import PICTURES, contests, lines, side_by_side
 from genfoundry.report.curves import classes_over_time, curves
 from genfoundry.report.leaderboard import boards, rows_of, to_csv, to_markdown
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
@@ -46,6 +46,7 @@ def report() -> None:
     html = environment.get_template("index.html.j2").render(
         boards=boards(rows),
         sides=side_by_side(rows, pictures),
+        titles=PICTURES,
         contests=contests(rows),
         pages=pages,
         missing=missing,
