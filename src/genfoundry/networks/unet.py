@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -67,6 +68,38 @@ class SelfAttention(nn.Module):
         return x + self.out((weights @ v).transpose(1, 2).unflatten(2, (x.shape[2], x.shape[3])))
 
 
+def way_down(
+    channels: tuple[int, ...], blocks: int, block: Callable[[int, int], ResidualBlock]
+) -> tuple[nn.ModuleList, list[int]]:
+    """Blocks of each level and the convolutions between them, and the widths of all maps, the stem's first.
+
+    `block` makes one from its fan-in and its level.
+    """
+    layers, widths = nn.ModuleList(), [channels[0]]
+    for level, (fan_in, fan_out) in enumerate(pairwise((channels[0], *channels))):
+        if level:
+            layers.append(nn.Conv2d(fan_in, fan_in, 3, stride=2, padding=1))
+            widths.append(fan_in)
+        for index in range(blocks):
+            layers.append(block(fan_out if index else fan_in, level))
+            widths.append(fan_out)
+    return layers, widths
+
+
+def way_up(
+    channels: tuple[int, ...], blocks: int, widths: list[int], block: Callable[[int, int], ResidualBlock]
+) -> nn.ModuleList:
+    """Blocks that each take over one of the maps of the way down, of `widths`, and the upscaling between levels."""
+    layers, kept, fan_in = nn.ModuleList(), list(widths), channels[-1]
+    for level in reversed(range(len(channels))):
+        for _ in range(blocks + 1):
+            layers.append(block(fan_in + kept.pop(), level))
+            fan_in = channels[level]
+        if level:
+            layers.append(nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(fan_in, fan_in, 3, padding=1)))
+    return layers
+
+
 class UNet(nn.Module):
     """x_t, t and, with classes, a label → a prediction of x_t's shape.
 
@@ -86,40 +119,22 @@ class UNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        depth, features = shape[0] * patch**2, 4 * channels[0]
 
         def block(fan_in: int, level: int) -> ResidualBlock:
             attends = shape[1] // patch >> level in attention
             return ResidualBlock(fan_in, channels[level], features, dropout, attends)
 
-        depth, features = shape[0] * patch**2, 4 * channels[0]
         self.time = TimeEmbedding(features)
         self.label = nn.Embedding(classes, features) if classes else None
         self.stem = nn.Sequential(nn.PixelUnshuffle(patch), nn.Conv2d(depth, channels[0], 3, padding=1))
-        self.down = nn.ModuleList()
-        widths = [channels[0]]  # of what the way up takes over
-        for level, (fan_in, fan_out) in enumerate(pairwise((channels[0], *channels))):
-            if level:
-                self.down.append(nn.Conv2d(fan_in, fan_in, 3, stride=2, padding=1))
-                widths.append(fan_in)
-            for index in range(blocks):
-                self.down.append(block(fan_out if index else fan_in, level))
-                widths.append(fan_out)
-        wide = channels[-1]
-        first, last = (ResidualBlock(wide, wide, features, dropout) for _ in range(2))
-        self.middle = nn.ModuleList([first, SelfAttention(wide), last])
-        self.up = nn.ModuleList()
-        fan_in = wide
-        for level in reversed(range(len(channels))):
-            for _ in range(blocks + 1):
-                self.up.append(block(fan_in + widths.pop(), level))
-                fan_in = channels[level]
-            if level:
-                self.up.append(
-                    nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(fan_in, fan_in, 3, padding=1))
-                )
-        out = nn.Conv2d(fan_in, depth, 3, padding=1)
+        self.down, widths = way_down(channels, blocks, block)
+        first, last = (ResidualBlock(channels[-1], channels[-1], features, dropout) for _ in range(2))
+        self.middle = nn.ModuleList([first, SelfAttention(channels[-1]), last])
+        self.up = way_up(channels, blocks, widths, block)
+        out = nn.Conv2d(channels[0], depth, 3, padding=1)
         nn.init.normal_(out.weight, std=1e-3)  # starts near zero, where its target lies on average
-        self.head = nn.Sequential(nn.GroupNorm(GROUPS, fan_in), nn.SiLU(), out, nn.PixelShuffle(patch))
+        self.head = nn.Sequential(nn.GroupNorm(GROUPS, channels[0]), nn.SiLU(), out, nn.PixelShuffle(patch))
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """(N, C, H, W), (N,) or (1,) in [0, 1], (N,) int64 → (N, C, H, W)."""
