@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from genfoundry.files import write_atomic
+from genfoundry.journal import CHECKPOINTS
 from genfoundry.params import PARAMS, Dataset, Params, ParamsError, load, read, write
 
 REPORTED = ("dist", "history", "metrics", "onnx", "plots")  # what the report is made from
@@ -232,9 +233,18 @@ def in_folder(folder: Path, *arguments: str) -> int:
 
 
 def make_clone(target: Path) -> None:
-    """A clone of this checkout as it stands, uncommitted changes included, that shares its DVC cache."""
+    """A clone of this checkout as it stands, uncommitted changes included, that shares its DVC cache.
+
+    Of a clone that was there before, the checkpoints stay: a killed training goes on.
+    """
+    aside = target.with_name(f"{target.name}.checkpoints")
+    if (target / CHECKPOINTS).exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        (target / CHECKPOINTS).rename(aside)
     shutil.rmtree(target, ignore_errors=True)
     subprocess.run(["git", "clone", "--quiet", ".", str(target)], check=True)
+    if aside.exists():
+        aside.rename(target / CHECKPOINTS)
     for name in _git_files("--cached", "--others", "--exclude-standard"):
         if Path(name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from genfoundry.journal import CHECKPOINTS
 from genfoundry.params import Params, ParamsError, load, read, write
 from genfoundry.workspace import (
     START_BATCH,
     dvc,
     folders_stamp,
+    make_clone,
     merged,
     profile,
     refetch,
@@ -20,6 +23,7 @@ from tests.unit import tiny
 from tests.unit.conftest import write_params
 from tests.unit.data.made import write_pictures
 
+NAMED = ["-c", "user.name=someone", "-c", "user.email=someone@example.com"]
 BASE = """\
 seed: 0
 datasets:
@@ -67,6 +71,24 @@ def test_an_unknown_profile_is_named_with_those_there_are(workspace: Path) -> No
     with pytest.raises(ParamsError, match=r"there is no profiles/smok\.yaml; there are smoke"):
         run_profile("smok")
     assert not Path("build").exists()
+
+
+def test_a_clone_made_again_keeps_the_checkpoints_alone(
+    workspace: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("")
+    for command in (["init", "--quiet"], ["add", "--all"], [*NAMED, "commit", "--quiet", "--message", "first"]):
+        subprocess.run(["git", *command], check=True)
+    clone = tmp_path_factory.mktemp("clones") / "long"
+    make_clone(clone)
+    (clone / "stale").touch()
+    (clone / CHECKPOINTS).mkdir()
+    (clone / CHECKPOINTS / "state").write_text("step 7")
+    make_clone(clone)
+    assert (clone / CHECKPOINTS / "state").read_text() == "step 7"
+    assert not (clone / "stale").exists()
+    assert [path.name for path in clone.parent.iterdir()] == ["long"]
 
 
 def test_a_shortened_run_keeps_all_but_its_length(workspace: Path) -> None:
