@@ -9,8 +9,7 @@ from torch import nn
 
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
 from genfoundry.losses import bernoulli_nll, squared_error
-from genfoundry.networks.convnet import ConvDecoder, ConvEncoder
-from genfoundry.params import Strict
+from genfoundry.networks.coder import Coder
 
 RECONSTRUCTION = {
     "mse": lambda x, logits: squared_error(x, logits.sigmoid()),
@@ -21,23 +20,18 @@ RECONSTRUCTION = {
 class Autoencoder(GenerativeModel):
     """Minimises the reconstruction error of a deterministic code."""
 
-    class Params(Strict):
+    class Params(Coder):
         """`loss` is the error of a pixel: squared, or the cross-entropy of a grey value in [0, 1]."""
 
         latent_dim: PositiveInt
-        channels: PositiveInt
-        features: PositiveInt
         loss: Literal["mse", "bce"]
 
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
         self.params, self.data = params, data
-        self.encoder = nn.Sequential(
-            ConvEncoder(data.shape, params.channels, params.features),
-            nn.Linear(params.features, params.latent_dim),
-        )
+        self.encoder = params.encoder(data.shape, params.latent_dim)
         # One sigmoid for both losses: its inverse is inside the cross-entropy, where it is stable.
-        self.decoder = ConvDecoder(params.latent_dim, data.shape, params.channels, params.features)
+        self.decoder = params.decoder(params.latent_dim, data.shape)
 
     def phases(self) -> tuple[Phase, ...]:
         """One: encoder and decoder together."""

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
 from genfoundry.losses import bernoulli_nll, kl_normal
 from genfoundry.networks.convnet import ConvDecoder, ConvEncoder
+from genfoundry.networks.posterior import reparameterised
 from genfoundry.params import Strict
 
 
@@ -44,11 +45,6 @@ class Bound(nn.Module):
 def one_hot(label: Tensor, classes: int) -> Tensor:
     """(N,) int64 → (N, classes) float32."""
     return F.one_hot(label, classes).float()
-
-
-def reparameterised(mean: Tensor, log_var: Tensor, noise: Tensor) -> Tensor:
-    """A sample of N(mean, exp(log_var)) as a function of standard noise, all (N, latent_dim)."""
-    return mean + (0.5 * log_var).exp() * noise
 
 
 class ConditionalVAE(GenerativeModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from functools import partial
 from typing import Literal
 
 import torch
@@ -13,21 +13,11 @@ from torch.nn import functional as F
 
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
 from genfoundry.losses import bernoulli_nll, kl_standard_normal, normal_nll
-from genfoundry.networks.posterior import PosteriorMean
+from genfoundry.networks.perceptron import mlp
+from genfoundry.networks.posterior import PosteriorMean, reparameterised
 from genfoundry.params import Strict
 
-
-def mlp(*widths: int, dropout: float = 0.0) -> nn.Sequential:
-    """(N, widths[0]) → (N, widths[-1]), the hidden layers with softplus: section 4."""
-    layers: list[nn.Module] = []
-    for fan_in, fan_out in pairwise(widths[:-1]):
-        layers += [nn.Linear(fan_in, fan_out), nn.Softplus(), nn.Dropout(dropout)]
-    return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
-
-
-def reparameterised(mean: Tensor, log_var: Tensor, noise: Tensor) -> Tensor:
-    """A sample of N(mean, exp(log_var)) as a function of standard noise, all (N, D)."""
-    return mean + (0.5 * log_var).exp() * noise
+smooth = partial(mlp, activation=nn.Softplus)  # section 4
 
 
 class Joined(nn.Module):
@@ -49,8 +39,8 @@ class LatentFeatures(nn.Module):
     def __init__(self, shape: tuple[int, int, int], latent_dim: int, hidden: int, dropout: float) -> None:
         super().__init__()
         pixels = math.prod(shape)
-        self.encoder = nn.Sequential(nn.Flatten(), mlp(pixels, hidden, hidden, 2 * latent_dim, dropout=dropout))
-        self.decoder = nn.Sequential(mlp(latent_dim, hidden, hidden, pixels), nn.Unflatten(1, shape))
+        self.encoder = nn.Sequential(nn.Flatten(), smooth(pixels, hidden, hidden, 2 * latent_dim, dropout=dropout))
+        self.decoder = nn.Sequential(smooth(latent_dim, hidden, hidden, pixels), nn.Unflatten(1, shape))
 
     @torch.no_grad()
     def sample(self, image: Tensor) -> Tensor:
@@ -133,7 +123,7 @@ class SemiSupervisedVAE(GenerativeModel):
         out = 2 * width if params.m1 else width  # mean and log-variance, or logits of pixels
         self.m2 = nn.ModuleDict(
             {
-                "classifier": mlp(width, params.hidden, self.classes, dropout=params.dropout),
+                "classifier": smooth(width, params.hidden, self.classes, dropout=params.dropout),
                 "encoder": Joined(width, self.classes, params.hidden, 2 * params.latent_dim),
                 "decoder": Joined(params.latent_dim, self.classes, params.hidden, out),
             }

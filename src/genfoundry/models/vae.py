@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
 from genfoundry.losses import bernoulli_nll, gaussian_nll, kl_standard_normal
-from genfoundry.networks.convnet import ConvDecoder, ConvEncoder
-from genfoundry.networks.posterior import PosteriorMean
-from genfoundry.params import Strict
+from genfoundry.networks.coder import Coder
+from genfoundry.networks.posterior import PosteriorMean, reparameterised
 
 
 class Bound(nn.Module):
@@ -50,15 +49,13 @@ class Imputer(nn.Module):
 class VAE(GenerativeModel):
     """Maximises the evidence lower bound by the reparameterised estimator."""
 
-    class Params(Strict):
+    class Params(Coder):
         """`likelihood` of a pixel given z: Bernoulli, or Gaussian of width `sigma`.
 
         `criterion`: z is inferred from the image or, so that `restore` undoes a degradation, from the degraded one.
         """
 
         latent_dim: PositiveInt
-        channels: PositiveInt
-        features: PositiveInt
         likelihood: Literal["bernoulli", "gaussian"]
         sigma: PositiveFloat = 0.1
         beta: float = Field(default=1.0, ge=0.0)
@@ -70,11 +67,8 @@ class VAE(GenerativeModel):
         self.params, self.data = params, data
         self.evidence = "degraded" if params.criterion == "denoising" else "image"  # what z is inferred from
         self.needs = frozenset({"image", self.evidence})
-        self.encoder = nn.Sequential(
-            ConvEncoder(data.shape, params.channels, params.features),
-            nn.Linear(params.features, 2 * params.latent_dim),
-        )
-        self.decoder = ConvDecoder(params.latent_dim, data.shape, params.channels, params.features)
+        self.encoder = params.encoder(data.shape, 2 * params.latent_dim)
+        self.decoder = params.decoder(params.latent_dim, data.shape)
 
     def phases(self) -> tuple[Phase, ...]:
         """One: encoder and decoder together."""
@@ -95,7 +89,7 @@ class VAE(GenerativeModel):
     def terms(self, x: Tensor, noise: Tensor, evidence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """−log p(x | z) and KL(q(z | evidence) ‖ p(z)) in nats, (N,) each, and the posterior's mean."""
         mean, log_var = self.encoder(evidence).chunk(2, dim=1)
-        logits = self.decoder(mean + (0.5 * log_var).exp() * noise)
+        logits = self.decoder(reparameterised(mean, log_var, noise))
         return self.nll(x, logits), kl_standard_normal(mean, log_var), mean
 
     def nll(self, x: Tensor, logits: Tensor) -> Tensor:

@@ -1,8 +1,13 @@
-"""What an encoder says of the latent."""
+"""What an encoder says of the latent, mean and log-variance side by side."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
+
+
+def reparameterised(mean: Tensor, log_var: Tensor, noise: Tensor) -> Tensor:
+    """A sample of N(mean, exp(log_var)) as a function of standard noise, all (N, latent_dim)."""
+    return mean + (0.5 * log_var).exp() * noise
 
 
 class PosteriorMean(nn.Module):
