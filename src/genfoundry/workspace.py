@@ -169,9 +169,9 @@ def run_profile(name: str, runs: Sequence[str] = ()) -> int:
 
 
 def start_profile(name: str, steps: int, runs: Sequence[str] = ()) -> int:
-    """The first `steps` of a profile's runs, exported and gated but not measured: whether they would start at all.
+    """The first `steps` of the runs that a profile names, exported and gated: whether they would start at all.
 
-    In `build/<name>-start/`, with the profile's networks and losses, on small batches.
+    Nothing is measured. In `build/<name>-start/`, with the profile's networks and losses, on small batches.
 
     Raises:
         ParamsError: there is no such profile, or no such run.
@@ -183,7 +183,8 @@ def start_profile(name: str, steps: int, runs: Sequence[str] = ()) -> int:
     unknown = [run for run in runs if run not in known]
     if unknown:
         raise ParamsError(f"runs: there is no {', '.join(unknown)} in this profile, which has {', '.join(known)}")
-    targets = [f"export@{run}" for run in runs or known]
+    own = read(profile_file(name))["runs"]
+    targets = [f"export@{run}" for run in runs or own]
     return in_folder(clone, "-m", "dvc", "repro", "--keep-going", *targets)
 
 
@@ -216,13 +217,22 @@ def profile(name: str) -> dict[str, Any]:
     Raises:
         ParamsError: there is no such profile.
     """
+    changes = read(profile_file(name))
+    base = changes.pop("on", None)
+    return merged(profile(base) if base else read(PARAMS), changes)
+
+
+def profile_file(name: str) -> Path:
+    """`profiles/<name>.yaml`.
+
+    Raises:
+        ParamsError: there is none.
+    """
     file = Path("profiles") / f"{name}.yaml"
     if not file.exists():
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
         raise ParamsError(f"there is no {file}; there are {known}")
-    changes = read(file)
-    base = changes.pop("on", None)
-    return merged(profile(base) if base else read(PARAMS), changes)
+    return file
 
 
 def in_folder(folder: Path, *arguments: str) -> int:
