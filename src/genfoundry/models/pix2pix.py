@@ -5,13 +5,16 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from genfoundry import losses
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase
 from genfoundry.networks.convnet import halvings, init_weights, shifted
+from genfoundry.networks.lpips import LPIPS
 from genfoundry.networks.patchgan import patchgan
+from genfoundry.networks.projected import ProjectedDiscriminator
 from genfoundry.params import Strict
 
 WIDEST = 8  # times `channels`, at most
@@ -69,6 +72,14 @@ class UNetGenerator(nn.Module):
         return shifted(image, self.head(h))
 
 
+class Perceptual(Strict):
+    """What a published network adds to the paper: AlexNet, as LPIPS has it."""
+
+    weight: NonNegativeFloat  # of LPIPS beside L1, as Wang et al. 2018 (section 3.3) have VGG's features
+    channels: PositiveInt  # of D's heads on its maps; see networks/projected.py
+    enlarge: PositiveInt  # times, what it sees: its first convolution takes every fourth pixel
+
+
 class Pix2Pix(GenerativeModel):
     """G turns a source into its target; D sees both and tells a true target from G's."""
 
@@ -80,8 +91,9 @@ class Pix2Pix(GenerativeModel):
         conditional: bool  # whether D sees the source too; without it, the paper's L1 + GAN of table 1
         patch_halvings: PositiveInt  # see networks/patchgan.py
         dropout: float = Field(ge=0.0, lt=1.0)
-        adversarial: float = Field(ge=0.0)
+        adversarial: NonNegativeFloat
         l1: PositiveFloat
+        perceptual: Perceptual | None = None
 
     needs = frozenset({"source", "target"})
 
@@ -89,9 +101,17 @@ class Pix2Pix(GenerativeModel):
         super().__init__(params, data)
         self.params, self.data = params, data
         self.generator = UNetGenerator(data.shape, params.generator_channels, params.dropout)
+        if params.perceptual:
+            self.lpips = LPIPS("alexnet")
         if params.adversarial:
             depth = data.shape[0] * (2 if params.conditional else 1)
-            self.discriminator = patchgan(depth, params.discriminator_channels, params.patch_halvings)
+            pixels = patchgan(depth, params.discriminator_channels, params.patch_halvings)
+            heads = (self.lpips.depths, params.perceptual.channels) if params.perceptual else ((), 0)
+            self.discriminator = ProjectedDiscriminator(pixels, *heads)
+
+    def published(self) -> LPIPS | None:
+        """The network of the perceptual loss."""
+        return self.lpips if self.params.perceptual else None
 
     def phases(self) -> tuple[Phase, ...]:
         """The discriminator, where there is one, then the generator; section 3.3."""
@@ -100,25 +120,39 @@ class Pix2Pix(GenerativeModel):
             return (generator,)
         return Phase("discriminator", self.discriminator, self.discriminator_loss), generator
 
-    def logits(self, source: Tensor, target: Tensor) -> Tensor:
-        """D(x, y), or D(y): (N, C, H, W) in [0, 1] twice → (N, 1, H', W')."""
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """What the published network, if there is one, makes of (N, C, H, W) in [0, 1]."""
+        if self.params.perceptual is None:
+            return []
+        return self.lpips.features(
+            F.interpolate(image, scale_factor=self.params.perceptual.enlarge, mode="bilinear")
+        )
+
+    def logits(self, source: Tensor, target: Tensor, maps: list[Tensor]) -> Tensor:
+        """D(x, y), or D(y): (N, C, H, W) in [0, 1] twice and the target's maps → (N, 1 + maps, H', W')."""
         seen = torch.cat([source, target], dim=1) if self.params.conditional else target
-        return self.discriminator(seen * 2.0 - 1.0)
+        return self.discriminator(seen * 2.0 - 1.0, maps)
 
     def discriminator_loss(self, batch: Batch) -> Loss:
         """−L_cGAN of equation 1."""
         x, y = batch["source"], batch["target"]
         with torch.no_grad():
             fake = self.generator(x)
-        return losses.discriminator(self.logits(x, y), self.logits(x, fake))
+            seen, seen_fake = self.maps(y), self.maps(fake)
+        return losses.discriminator(self.logits(x, y, seen), self.logits(x, fake, seen_fake))
 
     def generator_loss(self, batch: Batch) -> Loss:
         """Equation 4, whose L_cGAN is that of section 3.3, −E log D(x, G(x)); equation 3 where it stands alone."""
         x, y = batch["source"], batch["target"]
         fake = self.generator(x)
+        maps = self.maps(fake)
         terms = {"l1": self.params.l1 * losses.absolute_error(y, fake).mean()}
         if self.params.adversarial:
-            terms["adversarial"] = self.params.adversarial * losses.generator_non_saturating(self.logits(x, fake))
+            logits = self.logits(x, fake, maps)
+            terms["adversarial"] = self.params.adversarial * losses.generator_non_saturating(logits)
+        if self.params.perceptual:
+            distance = self.lpips.distance(self.maps(y), maps).mean()
+            terms["perceptual"] = self.params.perceptual.weight * distance
         return Loss(terms)
 
     def graphs(self) -> tuple[Graph, ...]:

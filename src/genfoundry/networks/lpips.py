@@ -78,10 +78,20 @@ class LPIPS(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] twice, grey or RGB → (N,), 0 for equal images; differentiable in both."""
-        distance = x.new_zeros(len(x))
-        for head, f_x, f_y in zip(self.heads, self.features(x), self.features(y), strict=True):
-            distance = distance + ((f_x - f_y).square() * head[:, None, None]).sum(dim=1).mean(dim=(1, 2))
-        return distance
+        return self.distance(self.features(x), self.features(y))
+
+    def distance(self, features_x: list[Tensor], features_y: list[Tensor]) -> Tensor:
+        """Of what `features` gives for two batches of images → (N,)."""
+        parts = [
+            ((f_x - f_y).square() * head[:, None, None]).sum(dim=1).mean(dim=(1, 2))
+            for head, f_x, f_y in zip(self.heads, features_x, features_y, strict=True)
+        ]
+        return torch.stack(parts).sum(dim=0)
+
+    @property
+    def depths(self) -> list[int]:
+        """Channels of each map that `features` gives."""
+        return [len(head) for head in self.heads]
 
     def features(self, x: Tensor) -> list[Tensor]:
         """(N, C, H, W) in [0, 1] → the taken layers' activations (N, C_l, H_l, W_l), each place of unit length."""

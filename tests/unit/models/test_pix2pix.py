@@ -76,14 +76,39 @@ def test_both_runs_begin_with_the_same_generator() -> None:
 
 def test_the_discriminator_judges_the_target_by_its_source() -> None:
     model, given = pix2pix(adversarial=1.0), batch()
-    one = model.logits(given["source"], given["target"])
-    assert not torch.allclose(one, model.logits(given["source"].flip(0), given["target"]))
-    assert not torch.allclose(one, model.logits(given["source"], given["target"].flip(0)))
+    one = model.logits(given["source"], given["target"], [])
+    assert not torch.allclose(one, model.logits(given["source"].flip(0), given["target"], []))
+    assert not torch.allclose(one, model.logits(given["source"], given["target"].flip(0), []))
     alone = pix2pix(adversarial=1.0, conditional=False)
-    assert torch.equal(*(alone.logits(source, given["target"]) for source in given.values()))
+    assert torch.equal(*(alone.logits(source, given["target"], []) for source in given.values()))
 
 
 def test_l1_is_the_mean_error_times_its_weight() -> None:
     model, given = pix2pix(adversarial=0.0).eval(), batch()
     expected = 10.0 * (model.generator(given["source"]) - given["target"]).abs().mean()
     torch.testing.assert_close(model.phases()[0].loss(given).total, expected)
+
+
+PERCEPTUAL = {"weight": 0.5, "channels": 4, "enlarge": 2}
+
+
+def test_the_perceptual_loss_is_lpips_of_enlarged_images_times_its_weight() -> None:
+    model, given = pix2pix(adversarial=0.0, perceptual=PERCEPTUAL).eval(), batch()
+    assert model.published() is model.lpips
+    images = [model.generator(given["source"]), given["target"]]
+    larger = [nn.functional.interpolate(image, scale_factor=2.0, mode="bilinear") for image in images]
+    terms = model.phases()[0].loss(given).terms
+    torch.testing.assert_close(terms["perceptual"], 0.5 * model.lpips(*larger).mean())
+
+
+def test_heads_on_the_published_network_play_and_it_does_not() -> None:
+    model, given = pix2pix(adversarial=1.0, perceptual=PERCEPTUAL), batch()
+    discriminator, generator = model.phases()
+    before = [weight.clone() for weight in model.lpips.buffers()]
+    discriminator.loss(given).total.backward()
+    assert all(p.grad is not None for p in model.discriminator.heads.parameters())
+    assert all(p.grad is None for p in model.generator.parameters())
+    generator.loss(given).total.backward()
+    assert all(p.grad is not None for p in model.generator.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, model.lpips.buffers(), strict=True))
+    assert not any(name.startswith("lpips") for name in model.state_dict())
