@@ -143,6 +143,14 @@ def test_importing_the_package_loads_nothing_heavy():
     assert not set(json.loads(shown.stdout)) & {"torch", "mlflow", "pydantic", "dvc", "onnx", "sklearn"}
 
 
+@pytest.mark.parametrize("name", ["fetch", "prepare", "evaluate", "package", "report"])
+def test_a_stage_without_networks_starts_without_torch(name):
+    """Seconds of each of the many stages of one `make repro`."""
+    code = f"import sys, runpy; runpy.run_path('pipelines/{name}.py'); print('torch' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "False"
+
+
 def test_functions_are_short():
     """Most under 15 lines; none over 60."""
     sizes = [

@@ -9,11 +9,11 @@ import onnx
 from onnx import compose, helper, numpy_helper
 
 from genfoundry.contract import Graph, Scan
+from genfoundry.export.steps import ROWS
 from genfoundry.spec import TensorSpec
 
 STATE, NEXT = "state", "next_state"  # inside the body
 LAST = "last_state"  # outside
-ROWS = "rows/"  # before the names of what differs from step to step
 
 Trace = Callable[[Graph, int], onnx.ModelProto]
 
@@ -64,18 +64,3 @@ def scanned(step: onnx.ModelProto, scan: Scan, first: str, inputs: list[str]) ->
     last.name = LAST
     around = helper.make_graph([node], "scan", outer, [last], [*weights, *rows])
     return helper.make_model(around, opset_imports=step.opset_import, ir_version=step.ir_version)
-
-
-def steps_of(model: onnx.ModelProto) -> int:
-    """Steps of the loop that `loop` wrote; 0 where there is none."""
-    return next((row.dims[0] for row in model.graph.initializer if row.name.startswith(ROWS)), 0)
-
-
-def shortened(model: onnx.ModelProto, steps: int) -> onnx.ModelProto:
-    """The same loop, left after so many of its steps."""
-    short = onnx.ModelProto()
-    short.CopyFrom(model)
-    for row in short.graph.initializer:
-        if row.name.startswith(ROWS):
-            row.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(row)[:steps], row.name))
-    return short

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 
-from genfoundry.export.scan import shortened, steps_of
+from genfoundry.export.steps import shortened, steps_of
 from genfoundry.pictures import to_bytes
 from genfoundry.runtime.artifact import ShippedGraph
 from genfoundry.tasks import Finding, Picture, Setting, Task
