@@ -62,28 +62,30 @@ class BernoulliBaseline:
         return flat @ np.log(p) + ~flat @ np.log1p(-p)
 
 
+def is_singular(images: np.ndarray) -> bool:
+    """Whether (N, C, H, W) are too few for the covariance of their pixels."""
+    return len(images) <= images[0].size
+
+
 class GaussianBaseline:
-    """A Gaussian of full covariance on logit(α + (1 − 2α) y / 256) of pixel values y = byte + u, u in [0, 1).
+    """A Gaussian on logit(α + (1 − 2α) y / 256) of pixel values y = byte + u, u in [0, 1).
 
     The pre-processing of Dinh et al. 2017, section 4.1, with α at both ends; a flow with the same α gives
-    log-densities in the same units.
+    log-densities in the same units. The covariance is that of maximum likelihood or, where there are no more images
+    than pixels and it is singular, that one drawn towards a multiple of the identity (Ledoit & Wolf 2004).
 
     Args:
-        images: (N, C, H, W) uint8, to fit the maximum-likelihood mean and covariance on.
+        images: (N, C, H, W) uint8, to fit mean and covariance on.
         alpha: in (0, 1/2).
         seed: of the noise u that is added to `images`.
-
-    Raises:
-        ValueError: no more images than pixels, whose covariance is singular.
     """
 
     CHUNK = 4096  # images at a time: the logits of a whole data set may not fit into memory
 
     def __init__(self, images: np.ndarray, alpha: float, seed: int) -> None:
-        if len(images) <= images[0].size:
-            raise ValueError(f"{len(images)} images of {images[0].size} values have a singular covariance")
         self.alpha = alpha
-        self._mean, covariance = self._moments(images, np.random.default_rng(seed))
+        moments = self._shrunk_moments if is_singular(images) else self._moments
+        self._mean, covariance = moments(images, np.random.default_rng(seed))
         self._cholesky = np.linalg.cholesky(covariance)
 
     def log_prob(self, images: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -109,6 +111,12 @@ class GaussianBaseline:
             products += logits.T @ logits
         mean = total / len(images)
         return mean, products / len(images) - np.outer(mean, mean)
+
+    def _shrunk_moments(self, images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        from sklearn.covariance import LedoitWolf
+
+        fitted = LedoitWolf(store_precision=False).fit(self._logits(images, rng.random(images.shape))[0])
+        return fitted.location_, fitted.covariance_
 
     def _logits(self, images: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits (M, D) and Σ log d logit / dy (M,)."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from genfoundry.data.supply import seen
 from genfoundry.metrics import Likelihood, Metric, bits, nats
-from genfoundry.metrics.baselines import BernoulliBaseline, GaussianBaseline
+from genfoundry.metrics.baselines import BernoulliBaseline, GaussianBaseline, is_singular
 from genfoundry.pictures import from_bytes
 from genfoundry.tasks import Finding, Setting, Task, learns_all
 from genfoundry.tasks.restore import held_out
@@ -44,7 +44,8 @@ def without_structure(setting: Setting, images: np.ndarray) -> tuple[np.ndarray,
     noise = np.random.default_rng(setting.seed).random(images.shape, dtype=np.float32)
     found = {alpha: GaussianBaseline(train, alpha, setting.seed).log_prob(images, noise) for alpha in ALPHAS}
     alpha = max(found, key=lambda key: float(found[key].mean()))
-    return found[alpha], f"a Gaussian of full covariance on the pixels' logits, α {alpha:g}"
+    covariance = "shrunk" if is_singular(train) else "full"
+    return found[alpha], f"a Gaussian of {covariance} covariance on the pixels' logits, α {alpha:g}"
 
 
 def measuring(graph: str, metrics: tuple[Metric, ...]) -> Task:
