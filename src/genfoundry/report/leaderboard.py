@@ -171,10 +171,12 @@ def boards_text(runs: Mapping[str, Run]) -> str:
     return text + (f"\n\nnot evaluated: {', '.join(missing)}" if missing else "")
 
 
-_MARKS = {"beats": "✓", "ties": "=", "misses": "✗"}
+def mark(row: Row) -> str:
+    """✓, = or ✗."""
+    return {"beats": "✓", "ties": "=", "misses": "✗"}[row.verdict]
 
 
 def _cell(row: Row) -> str:
     floor = "" if row.floor is None else f", floor {row.floor:.3g}"
     spread = "" if row.stderr is None else f" ± {row.stderr:.2g}"
-    return f"{_MARKS[row.verdict]} {row.value:.4g}{spread} (baseline {row.baseline:.4g}{floor})"
+    return f"{mark(row)} {row.value:.4g}{spread} (baseline {row.baseline:.4g}{floor})"

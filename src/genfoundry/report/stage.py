@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
+from PIL import Image
 
 from genfoundry.files import read_json, write_atomic
 from genfoundry.params import Run, load
+from genfoundry.pictures import png
 from genfoundry.report.comparison import PICTURES, contests, lines, side_by_side
 from genfoundry.report.curves import classes_over_time, curves
-from genfoundry.report.leaderboard import boards, rows_of, to_csv, to_markdown
+from genfoundry.report.leaderboard import Row, boards, mark, rows_of, to_csv, to_markdown
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
 from genfoundry.spec import TensorSpec
+
+LEADS = 2  # scores on a run's card
+VIEW = (178, 118)  # pixels of its first picture, at most: whole images of 28
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,8 @@ class Page:
 
     name: str
     run: Run
+    leads: list[Row]  # the first score of each task
+    view: str  # of its first picture, small
     steps: int  # of the state that ships: fewer than were trained where the samples collapsed
     graphs: list[dict[str, Any]]
     margins: dict[str, dict[str, float]]
@@ -39,8 +48,9 @@ def report() -> None:
     """Write the gallery and the leaderboard, as CSV and as Markdown, from the runs that params.yaml names."""
     params = load()
     rows = [row for name, run in params.runs.items() for row in rows_of(name, run)]
-    pages = [page(name, run) for name, run in params.runs.items() if any(row.run == name for row in rows)]
-    missing = [name for name in params.runs if name not in {p.name for p in pages}]
+    measured = {row.run: row for row in rows}
+    pages = [page(name, run, rows) for name, run in params.runs.items() if name in measured]
+    missing = [name for name in params.runs if name not in measured]
     environment = Environment(loader=PackageLoader("genfoundry.report", "."), autoescape=select_autoescape(["j2"]))
     pictures = {page.name: {entry["name"]: entry["data"] for entry in page.pictures} for page in pages}
     html = environment.get_template("index.html.j2").render(
@@ -50,27 +60,28 @@ def report() -> None:
         contests=contests(rows),
         pages=pages,
         missing=missing,
+        mark=mark,
     )
     write_atomic(Path("reports/index.html"), html.encode())
     write_atomic(Path("reports/leaderboard.csv"), to_csv(rows))
     write_atomic(Path("reports/leaderboard.md"), to_markdown(boards(rows)).encode())
 
 
-def page(name: str, run: Run) -> Page:
-    """All that the files say of one run."""
+def page(name: str, run: Run, rows: Sequence[Row]) -> Page:
+    """All that the files say of one run, and its scores among `rows`."""
     artifact, gate = Artifact.load(Path("onnx") / name), read_json(Path("onnx") / name / "gate.json")
     plots = Path("plots") / name
+    pictures = read_json(plots / "pictures.json")
     return Page(
         name=name,
         run=run,
+        leads=[row for row in rows if row.run == name and row.leads][:LEADS],
+        view=_view(plots / f"{pictures[0]['name']}.png") if pictures else "",
         steps=artifact.about["steps"],
         graphs=[_graph(graph_name, graph) for graph_name, graph in artifact.graphs.items()],
         margins=gate["margins"],
         limits=gate["limits"],
-        pictures=[
-            {**entry, "data": _inline(plots / f"{entry['name']}.png")}
-            for entry in read_json(plots / "pictures.json")
-        ],
+        pictures=[{**entry, "data": _inline((plots / f"{entry['name']}.png").read_bytes())} for entry in pictures],
         histogram=_histogram(plots / "classes.csv"),
         over_time=_over_time(plots / "modes_over_time.csv"),
         curves=_curves(name, run.evaluation.rival),
@@ -134,5 +145,10 @@ def _curves(name: str, rival: str) -> str:
     return curves(own, other if rival != name and other.exists() else None)
 
 
-def _inline(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+def _view(path: Path) -> str:
+    with Image.open(path) as picture:
+        return _inline(png(np.atleast_3d(np.asarray(picture))[: VIEW[1], : VIEW[0]]))
+
+
+def _inline(content: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(content).decode()

@@ -15,6 +15,7 @@ from genfoundry.pictures import beside, enlarged, from_bytes
 from genfoundry.tasks import Finding, Picture, Setting, Task
 
 WIDE = 448  # pixels of a picture's row, about
+ROWS = 8  # of a picture, at most: large images are shown in fewer
 BATCH = 32  # images at a time: features of enlarged ones take much memory
 FIDELITY = (psnr.METRIC, ssim.METRIC)
 Candidates = dict[str, Callable[[], np.ndarray]]
@@ -65,8 +66,7 @@ def find(kind: Degradation, baselines: Baselines, setting: Setting) -> Finding:
     scores = {name: psnr.psnr(Paired(target, output), setting.config) for name, output in candidates.items()}
     best = max(scores, key=scores.__getitem__)
     outputs = {"value": restored(setting, found), "baseline": candidates[best]}
-    count = setting.config.pictures // 2
-    columns = 4 * max(1, WIDE // (4 * target.shape[3]))
+    strips, count = layout(target.shape[3], setting.config.pictures // 2)
     words = setting.perceptual.protocol if setting.perceptual else {}
     degraded = enlarged(found["degraded"], target.shape[2])
     shown = (degraded, outputs["value"], outputs["baseline"], target)
@@ -75,8 +75,14 @@ def find(kind: Degradation, baselines: Baselines, setting: Setting) -> Finding:
         {role: setting.paired(target, output) for role, output in outputs.items()},
         best,
         {"n": len(target), "conditions": conditions(kind, setting), **words},
-        {f"restore_{kind}": Picture(beside(*(images[:count] for images in shown)), caption, columns=columns)},
+        {f"restore_{kind}": Picture(beside(*(images[:count] for images in shown)), caption, columns=4 * strips)},
     )
+
+
+def layout(width: int, wanted: int) -> tuple[int, int]:
+    """Strips of four images, of `width` pixels each, that stand in a row of the picture, and strips in all."""
+    strips = max(2, WIDE // (4 * width))
+    return strips, min(wanted, ROWS * strips)
 
 
 def conditions(kind: Degradation, setting: Setting) -> str:

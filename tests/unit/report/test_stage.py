@@ -77,6 +77,7 @@ def test_report_is_one_file_that_holds_each_run(workspace: Path, shipped: Path) 
     html = Path("reports/index.html").read_text()
     assert 'id="tiny"' in html
     assert "data:image/png;base64," in html
+    assert html.count('<a href="#tiny">') == 2  # its card, its board
     assert "vae/nll" in html
     assert "share of each class" in html
     assert "reconstruct.onnx" in html or "generate.onnx" in html

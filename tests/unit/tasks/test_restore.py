@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genfoundry.tasks.restore import gaussian_filter, mean_fill, non_local_means
+from genfoundry.tasks.restore import gaussian_filter, layout, mean_fill, non_local_means
 
 RNG = np.random.default_rng(0)
 
@@ -34,3 +34,8 @@ def test_mean_fill_puts_the_mean_where_nothing_is_known() -> None:
     found = mean_fill(images * known, known, mean)
     assert np.array_equal(found[known == 1], images[known == 1])
     assert np.array_equal(found[known == 0], np.broadcast_to(mean, found.shape)[known == 0])
+
+
+@pytest.mark.parametrize(("width", "shown"), [(28, (4, 32)), (96, (2, 16)), (500, (2, 16))])
+def test_fewer_of_large_images_are_shown(width: int, shown: tuple[int, int]) -> None:
+    assert layout(width, wanted=32) == shown
