@@ -113,11 +113,12 @@ def history_csv(path: Path) -> bytes:
 
 @contextmanager
 def recording(
-    run: str, stage: str, *, experiment: str, identity: str, tracking: Tracking, resume: bool = False
+    run: str, stage: str, *, experiment: str, identity: str, tracking: Tracking | None = None, resume: bool = False
 ) -> Iterator[Journal]:
-    """A stage's journal, streamed to MLflow by a process of its own that cannot stop the stage.
+    """A stage's journal; with `tracking`, streamed to MLflow by a process of its own that cannot stop the stage.
 
-    A server that hangs holds the stage's end up by `tracking.drain_seconds` at the most.
+    A server that hangs holds the stage's end up by `tracking.drain_seconds` at the most. A stage of seconds goes
+    without: what the process imports would take longer than the stage.
 
     It starts empty, or with `resume` where an earlier try left off. Where the stage ends well, it is copied to
     its place among the outputs; the original stays, for the case that DVC is killed before it has stored them.
@@ -136,7 +137,7 @@ def recording(
             **git_state(),
         }
     )
-    follower = _start_follower(journal.path, run) if tracking.enabled else None
+    follower = _start_follower(journal.path, run) if tracking and tracking.enabled else None
     try:
         yield journal
         journal.end("FINISHED")
@@ -145,7 +146,8 @@ def recording(
         raise
     finally:
         journal.close()
-        _finish_follower(follower, tracking.drain_seconds)
+        if tracking and follower:
+            _finish_follower(follower, tracking.drain_seconds)
     write_atomic(JOURNALS / run / f"{stage}.jsonl", journal.path.read_bytes())
 
 
@@ -187,11 +189,11 @@ def _start_follower(path: Path, run: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE)
 
 
-def _finish_follower(follower: subprocess.Popen[bytes] | None, patience_s: float) -> None:
+def _finish_follower(follower: subprocess.Popen[bytes], patience_s: float) -> None:
     """Closing its input tells it that the journal is complete; a slow server does not hold the stage up."""
-    if follower and follower.stdin:
+    if follower.stdin:
         follower.stdin.close()
-        try:
-            follower.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            follower.kill()
+    try:
+        follower.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        follower.kill()

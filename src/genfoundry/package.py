@@ -9,7 +9,6 @@ from typing import Any
 
 from genfoundry.files import folder_atomic, read_json, sha256_file, write_json
 from genfoundry.journal import recording
-from genfoundry.params import load
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.spec import TensorSpec
 
@@ -22,9 +21,7 @@ def package_run(name: str) -> None:
         artifact, read_json(Path(f"metrics/{name}.json")), read_json(Path(f"metrics/{name}.protocol.json"))
     )
     target = Path("dist") / name
-    with recording(
-        name, "package", experiment=about["dataset"], identity=about["identity"], tracking=load().tracking
-    ) as journal:
+    with recording(name, "package", experiment=about["dataset"], identity=about["identity"]) as journal:
         with folder_atomic(target) as folder:
             for graph in artifact.graphs.values():
                 shutil.copyfile(graph.path, folder / graph.path.name)
