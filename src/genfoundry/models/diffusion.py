@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, Scan, TensorSpec
@@ -55,6 +55,9 @@ TO_X_0 = {
     "x_0": lambda predicted, x_t, alpha_bar: predicted,
     "v": lambda predicted, x_t, alpha_bar: alpha_bar.sqrt() * x_t - (1.0 - alpha_bar).sqrt() * predicted,
 }
+
+#: Squared error of the prediction / of the x₀ that it stands for, given the SNR: Hang et al. 2023, section 3.4.
+PER_X_0 = {"epsilon": lambda snr: snr, "x_0": torch.ones_like, "v": lambda snr: snr + 1.0}
 
 
 class DDIMStep(nn.Module):
@@ -135,6 +138,7 @@ class Diffusion(GenerativeModel):
         sampling_steps: PositiveInt  # of DDIM
         schedule: Literal["linear", "cosine"]
         prediction: Literal["epsilon", "x_0", "v"]
+        min_snr: PositiveFloat | None = None  # γ of Hang et al. 2023: sooner good samples, a looser bound
         guidance: float | None = Field(default=None, ge=0.0)
         label_dropout: float = Field(default=0.1, gt=0.0, lt=1.0)  # Ho & Salimans 2022, section 3.2
 
@@ -155,7 +159,7 @@ class Diffusion(GenerativeModel):
         return (Phase("denoiser", self.unet, self.loss),)
 
     def loss(self, batch: Batch) -> Loss:
-        """Squared error of the prediction at a random t, mean over pixels: Ho 2020, equation 14."""
+        """Squared error of the prediction at a random t, mean over pixels: Ho 2020, equation 14, weighted."""
         x_0 = batch["image"] * 2.0 - 1.0
         t = torch.randint(self.steps, (len(x_0),), device=x_0.device)
         epsilon = torch.randn_like(x_0)
@@ -164,7 +168,14 @@ class Diffusion(GenerativeModel):
         label = self.dropped(batch["label"]) if self.classes else None
         predicted = self.unet(x_t, t / self.steps, label)
         target = TARGETS[self.params.prediction](x_0, epsilon, alpha_bar)
-        return Loss({"mse": (predicted - target).square().mean()})
+        return Loss({"mse": (self.weight(alpha_bar) * (predicted - target).square()).mean()})
+
+    def weight(self, alpha_bar: Tensor) -> Tensor:
+        """That of x₀'s error is min(SNR, γ): Hang et al. 2023, section 3.4; 1 for any prediction without a γ."""
+        if self.params.min_snr is None:
+            return torch.ones_like(alpha_bar)
+        snr = alpha_bar / (1.0 - alpha_bar)
+        return snr.clamp(max=self.params.min_snr) / PER_X_0[self.params.prediction](snr)
 
     def dropped(self, label: Tensor) -> Tensor:
         """Labels, some of them replaced by none: Ho & Salimans 2022, algorithm 1."""

@@ -50,7 +50,16 @@ def load_checkpoint(path: Path, modules: Parts, optimizers: Optimizers) -> int:
             index, _, slot = key.partition("/")
             state.setdefault(int(index), {})[slot] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        lay_out(optimizer)
     return int(tensors["step"])
+
+
+def lay_out(optimizer: Optimizer) -> None:
+    """Moments in memory as their parameters are: fused optimizers read both in one pass."""
+    for parameter, slots in optimizer.state.items():
+        for name, value in slots.items():
+            if value.shape == parameter.shape:
+                slots[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
 def step_of(path: Path) -> int:

@@ -70,7 +70,8 @@ def train(
     Raises:
         TrainingDiverged: naming phase, term and step.
     """
-    model.to(runtime.device).train()
+    runtime.place(model)
+    model.train()
     phases = model.phases()
     optimizers = build_optimizers(phases, config)
     ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema)) if config.ema is not None else None
@@ -145,9 +146,11 @@ def build_optimizers(phases: Iterable[Phase], config: Training) -> dict[str, tor
 
 
 def build_optimizer(parameters: list[nn.Parameter], config: Optimizer) -> torch.optim.Optimizer:
-    """torch's own; `betas[0]` is SGD's momentum."""
+    """torch's own, each one pass over all parameters; `betas[0]` is SGD's momentum."""
     momentum = {"momentum": config.betas[0]} if config.name == "sgd" else {"betas": config.betas}
-    return OPTIMIZERS[config.name](parameters, lr=config.lr, weight_decay=config.weight_decay, **momentum)
+    return OPTIMIZERS[config.name](
+        parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True, **momentum
+    )
 
 
 def learning_rate(config: Optimizer, step: int, steps: int) -> float:

@@ -69,6 +69,16 @@ def test_schedules_fall_from_nearly_one_to_nearly_zero(schedule: str, steps: int
 
 
 @pytest.mark.parametrize("kind", TARGETS)
+def test_min_snr_weighs_the_error_of_the_clean_image_alike_whatever_is_predicted(kind: str) -> None:
+    x_t, guess, truth = torch.randn(3, 4, 1, 8, 8, dtype=torch.float64)
+    alpha_bar = torch.tensor([0.99, 0.7, 0.2, 0.01], dtype=torch.float64)[:, None, None, None]
+    error = (guess - truth).square() * model(prediction=kind, min_snr=5.0).weight(alpha_bar)
+    of_x_0 = (TO_X_0[kind](guess, x_t, alpha_bar) - TO_X_0[kind](truth, x_t, alpha_bar)).square()
+    snr = alpha_bar / (1 - alpha_bar)
+    assert torch.allclose(error, torch.minimum(snr, torch.tensor(5.0)) * of_x_0)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
 def test_the_clean_image_follows_from_each_target(kind: str) -> None:
     x_0, epsilon = torch.randn(2, 4, 1, 8, 8, dtype=torch.float64)
     alpha_bar = torch.tensor([0.99, 0.7, 0.2, 0.01], dtype=torch.float64)[:, None, None, None]
