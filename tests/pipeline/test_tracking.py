@@ -23,9 +23,8 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("tracking")]
 RUNS = ("autoencoder", "dcgan", "gan", "vae")
 
 
-TELLERS = (
-    5  # `train`, `export`, `evaluate`, `report`, the end of `make repro`: each says once that a server is away
-)
+# `train`, `export`, `evaluate`, `report` and the end of `make repro` each say once that a server is away.
+TELLERS = 5
 
 
 class Server:

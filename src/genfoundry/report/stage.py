@@ -48,7 +48,7 @@ def report() -> None:
     """Write the gallery and the leaderboard, as CSV and as Markdown, from the runs that params.yaml names."""
     params = load()
     rows = [row for name, run in params.runs.items() for row in rows_of(name, run)]
-    measured = {row.run: row for row in rows}
+    measured = {row.run for row in rows}
     pages = [page(name, run, rows) for name, run in params.runs.items() if name in measured]
     missing = [name for name in params.runs if name not in measured]
     environment = Environment(loader=PackageLoader("genfoundry.report", "."), autoescape=select_autoescape(["j2"]))
