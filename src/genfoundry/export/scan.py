@@ -41,7 +41,11 @@ def step_graph(name: str, scan: Scan, state: TensorSpec, constants: dict[str, Te
 
 
 def scanned(step: onnx.ModelProto, scan: Scan, first: str, inputs: list[str]) -> onnx.ModelProto:
-    """The Scan node around a step: its weights move out, constants are seen from outside by their names."""
+    """The Scan node around a step: constants are seen from outside by their names.
+
+    The weights stay in the body: ONNX Runtime's convolutions on blocked channels, which take 0.6 of the time,
+    know only those of their own graph.
+    """
     body = onnx.GraphProto()
     body.CopyFrom(step.graph)
     values = {value.name: value for value in body.input}
@@ -49,8 +53,6 @@ def scanned(step: onnx.ModelProto, scan: Scan, first: str, inputs: list[str]) ->
     for value, name in zip(outer, inputs, strict=True):
         value.CopyFrom(values[STATE if name == first else name])
         value.name = name
-    weights = list(body.initializer)
-    del body.initializer[:]
     del body.input[:]
     body.input.extend([values[STATE], *(values[row] for row in scan.rows)])
     rows = [
@@ -62,5 +64,5 @@ def scanned(step: onnx.ModelProto, scan: Scan, first: str, inputs: list[str]) ->
     last = onnx.ValueInfoProto()
     last.CopyFrom(body.output[0])
     last.name = LAST
-    around = helper.make_graph([node], "scan", outer, [last], [*weights, *rows])
+    around = helper.make_graph([node], "scan", outer, [last], rows)
     return helper.make_model(around, opset_imports=step.opset_import, ir_version=step.ir_version)

@@ -28,13 +28,8 @@ def export_run(name: str) -> None:
     model = trained(name, about, seen(prepared.spec, validate(Data, about["data"])))
     metadata = describe(about, prepared)
     target = Path("onnx") / name
-    with recording(
-        name,
-        "export",
-        experiment=about["data"]["dataset"],
-        identity=about["identity"],
-        tracking=params.tracking,
-    ) as journal:
+    labels = {"experiment": about["data"]["dataset"], "identity": about["identity"]}
+    with recording(name, "export", **labels) as journal:
         margins: dict[str, dict[str, float]] = {}
         with folder_atomic(target) as folder:
             for graph in model.graphs():

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.decomposition import PCA
 
 from genfoundry.pictures import from_bytes
+
+if TYPE_CHECKING:
+    from sklearn.decomposition import PCA
 
 
 class PcaBaseline:
@@ -20,6 +23,8 @@ class PcaBaseline:
 
     @cached_property
     def _pca(self) -> PCA:
+        from sklearn.decomposition import PCA  # a second, which a run with a rival spares
+
         return PCA(self.components, svd_solver="covariance_eigh").fit(self._flat(from_bytes(self._images)))
 
     def encode(self, images: np.ndarray) -> np.ndarray:

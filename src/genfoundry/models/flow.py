@@ -97,6 +97,18 @@ class Decode(nn.Module):
         return ((self.flow.inverse(latent) - 0.5) / (self.levels - 1)).clamp(0.0, 1.0)
 
 
+class Generate(nn.Module):
+    """Noise → images of a given temperature T, (N, D) and (N,) → (N, C, H, W) in [0, 1]; Glow, section 6."""
+
+    def __init__(self, decode: Decode) -> None:
+        super().__init__()
+        self.decode = decode
+
+    def forward(self, noise: Tensor, temperature: Tensor) -> Tensor:
+        """z = T ε: at T < 1 nearer to what is most likely, and less diverse."""
+        return self.decode(temperature[:, None] * noise)
+
+
 class Flow(GenerativeModel):
     """Maximises the exact log-likelihood of dequantised images."""
 
@@ -104,16 +116,18 @@ class Flow(GenerativeModel):
         """`alpha` bounds the logit; `depth` is Glow's K; `hidden` a coupling's width, doubled with each level.
 
         `context` units let the couplings of the coarsest level see all of it; 0, as in Glow, lets them see 5×5.
+        Samples have `temperature` where no one asks for another; Glow shows its own at 0.7.
         """
 
         alpha: float = Field(gt=0.0, lt=0.5)
         depth: PositiveInt
         hidden: PositiveInt
         context: NonNegativeInt
+        temperature: float = Field(default=1.0, gt=0.0)
 
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
-        self.data, self.dim = data, math.prod(data.shape)
+        self.params, self.data, self.dim = params, data, math.prod(data.shape)
         levels = multi_scale(data.shape, params.depth, params.hidden, params.context)
         self.flow = Chain(Logit(params.alpha, data.levels), levels)
         self.log_prob = LogProb(self.flow, data.levels)
@@ -129,10 +143,14 @@ class Flow(GenerativeModel):
         return Loss({"nll": nll}, {"bits_per_dim": nll / (self.dim * math.log(2.0))})
 
     def graphs(self) -> tuple[Graph, ...]:
-        """`log_prob` with the dequantisation noise given, `generate` from N(0, I), `encode`, `decode`."""
+        """`log_prob` with the dequantisation noise given, `generate` from N(0, T² I), `encode`, `decode`."""
         image, shape = self.data.image, ("batch", self.dim)
         uniform = TensorSpec(image.shape, "uniform")
-        prior, latent = TensorSpec(shape, "normal"), TensorSpec(shape, "value")
+        latent = TensorSpec(shape, "value")
+        sampling = {
+            "noise": TensorSpec(shape, "normal"),
+            "temperature": TensorSpec(("batch",), "scalar", default=self.params.temperature),
+        }
         decode = Decode(self.flow, self.data.levels)
         return (
             Graph(
@@ -141,7 +159,7 @@ class Flow(GenerativeModel):
                 {"image": image, "noise": uniform},
                 {"log_prob": TensorSpec(("batch",), "value")},
             ),
-            Graph("generate", decode, {"noise": prior}, {"image": image}),
+            Graph("generate", Generate(decode), sampling, {"image": image}),
             Graph("encode", Encode(self.flow, self.data.levels), {"image": image}, {"latent": latent}),
             Graph("decode", decode, {"latent": latent}, {"image": image}),
         )

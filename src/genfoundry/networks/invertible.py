@@ -1,6 +1,7 @@
 """Invertible layers of normalizing flows on images: Real NVP (Dinh et al. 2017) and Glow (Kingma & Dhariwal 2018).
 
-Called, a layer gives z = f(x) and log |det ∂z/∂x|, (N,) in nats; `inverse` gives x.
+Called, a layer gives z = f(x) and log |det ∂z/∂x|, (N,) in nats; `inverse` gives x. N is read as `x.shape[0]`:
+len(x) is a constant to torch.export.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Chain(Invertible):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """First to last."""
-        total = x.new_zeros(len(x))
+        total = x.new_zeros(x.shape[0])
         for layer in self.layers:
             x, log_det = layer(x)
             total = total + log_det
@@ -84,7 +85,7 @@ class Squeeze(Invertible):
         """A permutation: log-determinant 0."""
         _, channels, height, width = x.shape
         cells = x.reshape(-1, channels, height // 2, 2, width // 2, 2).permute(0, 1, 3, 5, 2, 4)
-        return cells.reshape(-1, 4 * channels, height // 2, width // 2), x.new_zeros(len(x))
+        return cells.reshape(-1, 4 * channels, height // 2, width // 2), x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor) -> Tensor:
         """(N, 4C, H/2, W/2) → (N, C, H, W)."""
@@ -113,7 +114,7 @@ class ActNorm(Invertible):
         if self.training and not self.initialised:
             self._initialise(x.detach())
         log_det = x.shape[2] * x.shape[3] * self.log_scale.sum()
-        return self.log_scale.exp() * (x + self.bias), log_det.expand(len(x))
+        return self.log_scale.exp() * (x + self.bias), log_det.expand(x.shape[0])
 
     def inverse(self, z: Tensor) -> Tensor:
         """(N, C, H, W) → the same shape."""
@@ -158,7 +159,7 @@ class InvertibleConv1x1(Invertible):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W) → the same shape; h · w · Σ log |s|, equations 9 and 11."""
         log_det = x.shape[2] * x.shape[3] * self.log_s.sum()
-        return F.conv2d(x, self.weight[:, :, None, None]), log_det.expand(len(x))
+        return F.conv2d(x, self.weight[:, :, None, None]), log_det.expand(x.shape[0])
 
     def inverse(self, z: Tensor) -> Tensor:
         """(N, C, H, W) → the same shape."""
@@ -254,7 +255,7 @@ class MultiScale(Invertible):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W) → (N, D): the finest level's half comes first."""
-        parts, total = [], x.new_zeros(len(x))
+        parts, total = [], x.new_zeros(x.shape[0])
         for given, level in zip(self.given, self.levels, strict=True):
             x, log_det = level(x)
             x, part = x.split([x.shape[1] - given[0], given[0]], dim=1)
@@ -265,7 +266,7 @@ class MultiScale(Invertible):
     def inverse(self, z: Tensor) -> Tensor:
         """(N, D) → (N, C, H, W)."""
         parts = z.split([math.prod(given) for given in self.given], dim=1)
-        x = z.new_empty(len(z), 0, *self.given[-1][1:])
+        x = z.new_empty(z.shape[0], 0, *self.given[-1][1:])
         for given, part, level in reversed(list(zip(self.given, parts, self.levels, strict=True))):
             x = level.inverse(torch.cat([x, part.unflatten(1, given)], dim=1))
         return x

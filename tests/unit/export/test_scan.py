@@ -32,3 +32,13 @@ def test_more_steps_do_not_make_a_larger_file(tmp_path: Path) -> None:
     assert sizes[1] < sizes[0] + 1000
     model = onnx_library.load(tmp_path / "50.onnx")
     assert [node.op_type for node in model.graph.node if node.op_type == "Scan"] == ["Scan"]
+
+
+def test_the_weights_lie_in_the_body_where_onnxruntime_lays_them_out(tmp_path: Path) -> None:
+    onnx.write(scan_graph(2), tmp_path / "decode.onnx", tiny.ABOUT, opset=20)
+    model = onnx_library.load(tmp_path / "decode.onnx")
+    (scan,) = (node for node in model.graph.node if node.op_type == "Scan")
+    body = next(attribute.g for attribute in scan.attribute if attribute.name == "body")
+    inside = {weight.name for weight in body.initializer}
+    assert inside
+    assert not inside & {weight.name for weight in model.graph.initializer}

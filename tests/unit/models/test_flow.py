@@ -79,8 +79,22 @@ def test_decode_gives_back_the_bytes_that_encode_saw(shape: tuple[int, int, int]
 
 def test_far_noise_still_makes_images() -> None:
     with torch.no_grad():
-        image = graph(flow((1, 8, 8)), "generate").module(30.0 * torch.randn(16, 64))
+        image = graph(flow((1, 8, 8)), "generate").module(30.0 * torch.randn(16, 64), torch.ones(16))
     assert 0.0 <= image.min() < image.max() <= 1.0
+
+
+def test_a_temperature_scales_the_noise_of_samples() -> None:
+    model, noise = flow((1, 8, 8)), torch.randn(4, 64)
+    with torch.no_grad():
+        cool = graph(model, "generate").module(noise, torch.full((4,), 0.5))
+        decoded = graph(model, "decode").module(0.5 * noise)
+    assert torch.equal(cool, decoded)
+
+
+def test_samples_have_the_temperature_of_the_params() -> None:
+    params = Flow.Params(alpha=0.02, depth=1, hidden=4, context=3, temperature=0.7)
+    model = Flow(params, DataSpec((1, 8, 8), ("zero", "one")))
+    assert graph(model, "generate").inputs["temperature"].default == 0.7
 
 
 def test_bits_per_dim_are_the_nats_of_a_pixel_over_log_two() -> None:
