@@ -39,6 +39,7 @@ from genfoundry.tasks import (
     super_resolve,
     trajectory,
     translate,
+    turned,
 )
 from genfoundry.training.snapshots import read_snapshots
 
@@ -55,6 +56,7 @@ TASKS: tuple[Task, ...] = (
     *translate.TASKS,
     classify.TASK,
     augment.TASK,
+    turned.TASK,
     styles.TASK,
     bayes.TASK,
     compress.TASK,

@@ -43,13 +43,6 @@ def test_only_a_generator_with_styles_is_asked(artifact: Artifact, shipped: Path
     assert not styles.TASK.applies(setting(Artifact.load(shipped)))
 
 
-def test_truncation_goes_from_one_image_to_the_samples_as_they_are(artifact: Artifact) -> None:
-    rows = styles.truncated(setting(artifact)).reshape(len(styles.TRUNCATIONS), styles.COLUMNS, *tiny.SHAPE)
-    assert np.array_equal(rows[0], np.broadcast_to(rows[0, :1], rows[0].shape))
-    assert np.array_equal(rows[-1], to_bytes(artifact.generate(styles.COLUMNS, seed=0)))
-    assert np.unique(rows[-1], axis=0).shape[0] == styles.COLUMNS
-
-
 def test_the_mixing_picture_has_the_styles_at_its_edge(artifact: Artifact) -> None:
     cells = styles.mixed(setting(artifact)).reshape(styles.SOURCES + 1, styles.COLUMNS + 1, *tiny.SHAPE)
     alone = to_bytes(artifact.generate(styles.SOURCES + styles.COLUMNS, seed=0))
@@ -62,4 +55,4 @@ def test_the_mixing_picture_has_the_styles_at_its_edge(artifact: Artifact) -> No
 def test_it_draws_and_scores_nothing(artifact: Artifact) -> None:
     finding = styles.find(setting(artifact))
     assert not finding.roles
-    assert set(finding.pictures) == {"truncation", "mixing"}
+    assert set(finding.pictures) == {"mixing"}
