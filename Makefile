@@ -49,6 +49,5 @@ clean:  ## what the pipeline made; the data's downloads stay in DVC's cache
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (once; minutes on a slow connection)"
-	@# --no-compile: what is imported is compiled then; most of it never is
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[train,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
 	@touch $@

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from genfoundry.params import load
+from genfoundry.stages import stage
 from genfoundry.tracking import pages, tracking_uri
 from genfoundry.workspace import synchronise
 
@@ -24,4 +25,4 @@ def main(port: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    stage(main, sys.argv[1])

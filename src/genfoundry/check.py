@@ -61,6 +61,7 @@ def check_run(name: str, run: Run, dataset: Dataset) -> None:
     Raises:
         ParamsError: with the dotted path.
     """
+    check_data(f"runs.{name}.data", run.data, dataset)
     with torch.device("meta"):
         spec = seen(DataSpec(dataset.shape, dataset.classes), run.data)
         model = build(run.family, run.model, spec, f"runs.{name}.model")
@@ -71,6 +72,22 @@ def check_run(name: str, run: Run, dataset: Dataset) -> None:
     lacking = sorted(model.needs - offered(dataset, run.data))
     if lacking:
         raise ParamsError(f"runs.{name}.data: {run.family} needs {', '.join(lacking)} in its batches; {HINTS}")
+
+
+def check_data(path: str, data: Data, dataset: Dataset) -> None:
+    """Images can be seen the way that `data` says.
+
+    Raises:
+        ParamsError: there are no labels, or not one image to a row.
+    """
+    if data.labels is not None and not dataset.classes:
+        raise ParamsError(f"{path}.labels: {data.dataset} has no classes")
+    classes = data.classes or dataset.classes
+    if data.labels is not None and data.labels % len(classes):
+        raise ParamsError(f"{path}.labels: {data.labels} are not as many of each of {len(classes)} classes")
+    alone = [key for key in ("binarize", "degradations") if getattr(data, key)]
+    if alone and dataset.layout != "classes":
+        raise ParamsError(f"{path}.{alone[0]}: is for images that stand alone, not for {dataset.layout}")
 
 
 def check_weights(path: str, run: Run, model: GenerativeModel) -> None:

@@ -25,6 +25,7 @@ from genfoundry.params import Tracking
 
 CHECKPOINTS = Path(".checkpoints")
 JOURNALS = Path("journal")
+FOLLOWED = "GENFOUNDRY_FOLLOWED"  # in the environment of stages: since when all journals are followed, if they are
 SYSTEM = "system/"  # timings and loads: in the journal, never in the history
 
 
@@ -115,10 +116,7 @@ def history_csv(path: Path) -> bytes:
 def recording(
     run: str, stage: str, *, experiment: str, identity: str, tracking: Tracking | None = None, resume: bool = False
 ) -> Iterator[Journal]:
-    """A stage's journal; with `tracking`, streamed to MLflow by a process of its own that cannot stop the stage.
-
-    A server that hangs holds the stage's end up by `tracking.drain_seconds` at the most. A stage of seconds goes
-    without: what the process imports would take longer than the stage.
+    """A stage's journal; with `tracking`, streamed to MLflow by a process of its own. See `followed`.
 
     It starts empty, or with `resume` where an earlier try left off. Where the stage ends well, it is copied to
     its place among the outputs; the original stays, for the case that DVC is killed before it has stored them.
@@ -137,18 +135,42 @@ def recording(
             **git_state(),
         }
     )
-    follower = _start_follower(journal.path, run) if tracking and tracking.enabled else None
-    try:
-        yield journal
-        journal.end("FINISHED")
-    except BaseException:
-        journal.end("FAILED")
-        raise
-    finally:
-        journal.close()
-        if tracking and follower:
-            _finish_follower(follower, tracking.drain_seconds)
+    with followed(tracking, journal.path):
+        try:
+            yield journal
+            journal.end("FINISHED")
+        except BaseException:
+            journal.end("FAILED")
+            raise
+        finally:
+            journal.close()
     write_atomic(JOURNALS / run / f"{stage}.jsonl", journal.path.read_bytes())
+
+
+@contextmanager
+def followed(tracking: Tracking | None, *journals: Path) -> Iterator[None]:
+    """A process mirrors one journal to MLflow, or all that grow, and cannot stop what is done meanwhile.
+
+    Where one follows all, as in `make repro`, stages start none: what it imports takes seconds. A server that hangs
+    holds the end up by `tracking.drain_seconds` at the most.
+    """
+    if tracking is None or not tracking.enabled or os.environ.get(FOLLOWED):
+        yield
+        return
+    if not journals:
+        os.environ[FOLLOWED] = str(time.time() - 1.0)  # files' times lag behind the clock
+    command = [sys.executable, "-m", "genfoundry.tracking", *map(str, journals)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE)
+    try:
+        yield
+    finally:
+        os.environ.pop(FOLLOWED, None)
+        if process.stdin:
+            process.stdin.close()  # tells it that the journals are complete
+        try:
+            process.wait(tracking.drain_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def home(run: str, identity: str) -> Path:
@@ -182,18 +204,3 @@ def _keys(entry: Mapping[str, Any]) -> set[tuple[str, int]]:
     if entry["kind"] == "metrics":
         return {(key, entry["step"]) for key in entry["values"]}
     return {(f"image:{entry['key']}", entry["step"])} if entry["kind"] == "image" else set()
-
-
-def _start_follower(path: Path, run: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "genfoundry.tracking", str(path), str(JOURNALS / run)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE)
-
-
-def _finish_follower(follower: subprocess.Popen[bytes], patience_s: float) -> None:
-    """Closing its input tells it that the journal is complete; a slow server does not hold the stage up."""
-    if follower.stdin:
-        follower.stdin.close()
-    try:
-        follower.wait(patience_s)
-    except subprocess.TimeoutExpired:
-        follower.kill()

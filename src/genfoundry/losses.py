@@ -122,7 +122,6 @@ GENERATOR = {
     "non_saturating": generator_non_saturating,
     "hinge": generator_linear,
     "wasserstein": generator_linear,
-    "least_squares": generator_least_squares,
 }
 
 DISCRIMINATOR = {
@@ -130,7 +129,6 @@ DISCRIMINATOR = {
     "non_saturating": discriminator,
     "hinge": discriminator_hinge,
     "wasserstein": critic,
-    "least_squares": discriminator_least_squares,
 }
 
 
@@ -147,13 +145,14 @@ def r1(network: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
 
 
 def path_lengths(image: Tensor, w: Tensor) -> Tensor:
-    """‖J_wᵀ y‖ for y ~ N(0, 1)/√(H·W), of images (N, C, H, W) made from w (N, w_dim) → (N,), itself differentiable.
+    """‖J_wᵀ y‖ for y ~ N(0, 1)/√(H·W), of images (N, C, H, W) made from w (N, layers, w_dim) → (N,), to derive.
 
-    Karras et al. 2020, equation 4; y as in the authors' code, so that lengths do not grow with the image.
+    Karras et al. 2020, equation 4; y, and the mean of squares over layers, as in the authors' code, so that lengths
+    grow with neither the image nor the layers.
     """
     y = torch.randn_like(image) / math.sqrt(image.shape[2] * image.shape[3])
     (slope,) = torch.autograd.grad((image * y).sum(), w, create_graph=True)
-    return (slope.square().sum(dim=1) + 1e-12).sqrt()  # no infinite slope of √ at 0
+    return (slope.square().sum(dim=2).mean(dim=1) + 1e-12).sqrt()  # no infinite slope of √ at 0
 
 
 def gradient_penalty(network: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:

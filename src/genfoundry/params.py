@@ -304,6 +304,8 @@ class Data(Strict):
         scale = degradations.get("scale", 2.0)
         if scale < 2.0 or scale % 1.0:
             raise ValueError("scale is a whole number, 2 or more")
+        if degradations.get("mask", 0.0) >= 1.0:
+            raise ValueError("mask is the share of pixels that are hidden, below 1")
         if "scale" in degradations and len(degradations) > 1:
             raise ValueError("scale takes no turns with others, which keep the size")
         return degradations
@@ -498,8 +500,14 @@ def _unknown_in_run(params: Params, name: str) -> Iterator[str]:
     for label in run.data.classes or ():
         if label not in known:
             yield f"runs.{name}.data.classes: {label!r} is not one of {', '.join(known)}"
-    if run.evaluation.rival not in params.runs:
+    rival = params.runs.get(run.evaluation.rival)
+    if rival is None:
         yield f"runs.{name}.evaluation.rival: {run.evaluation.rival!r} is not one of {', '.join(params.runs)}"
+    elif rival.data.dataset != run.data.dataset:
+        yield (
+            f"runs.{name}.evaluation.rival: {run.evaluation.rival!r} learns from {rival.data.dataset}, "
+            f"not from {run.data.dataset}; say {name} where there is no rival"
+        )
 
 
 def load_run(name: str, file: Path = PARAMS) -> tuple[Params, Run]:

@@ -1,6 +1,7 @@
 """Journals → MLflow, live or later, any number of times with the same result. The only importer of mlflow.
 
-`python -m genfoundry.tracking LIVE EARLIER` follows a stage's journal until its standard input closes.
+`python -m genfoundry.tracking [JOURNAL]` follows one journal, or all that grow, until its standard input closes;
+see `journal.followed`.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ import io
 import json
 import os
 import select
+import signal
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from genfoundry.files import sha256, sha256_file
-from genfoundry.journal import CHECKPOINTS, JOURNALS, entries
+from genfoundry.journal import CHECKPOINTS, FOLLOWED, JOURNALS, entries
 from genfoundry.params import Tracking, load
 
 BATCH = 1000  # metric points that MLflow takes in one request
@@ -220,30 +223,28 @@ def pages() -> dict[str, str]:
     return {experiment.name: f"/#/experiments/{experiment.experiment_id}/runs" for experiment in with_runs}
 
 
-class Follower:
-    """Mirrors a journal while it grows; a server that is away is told of once and asked again later."""
+class Watch:
+    """Mirrors journals while they grow; a server that is away is told of once and asked again later."""
 
-    def __init__(self, live: Path, earlier: Path, config: Tracking) -> None:
-        self._live, self._earlier, self._config = live, earlier, config
+    def __init__(self, found: Callable[[], Iterable[Path]], config: Tracking) -> None:
+        self._found, self._config = found, config
+        self._followed: dict[Path, Follower] = {}
         self._mirror: Mirror | None = None
-        self._run_id: str | None = None
-        self._offset = 0
         self._told = False
 
     def run(self) -> None:
         """Until standard input closes, then once more."""
         ended = False
         while not ended:
-            done = self._try()
+            done = self._try(self._advance)
             # Asking an absent server often would only cost the stage time.
             ended = _input_closed(self._config.poll_seconds if done else self._config.retry_seconds)
-        if self._try():
-            self._settle()
+        self._try(self._settle)
 
-    def _try(self) -> bool:
-        """Send what is new; True where MLflow now has all of it."""
+    def _try(self, work: Callable[[], None]) -> bool:
+        """Whether MLflow now has all that it should."""
         try:
-            self._advance()
+            work()
         except Exception as error:  # the boundary: no fault of a server may reach the stage
             self._mirror = None
             if not self._told:
@@ -253,24 +254,67 @@ class Follower:
         return True
 
     def _advance(self) -> None:
-        if self._mirror is None:
-            self._mirror = Mirror(self._config.timeout_seconds)
-            for path in in_order(of_identity(self._earlier, identity_of(self._live))):
-                self._mirror.replay(path)
-        content = self._live.read_bytes()
-        fresh = content[self._offset : content.rfind(b"\n") + 1]
-        if fresh:
-            self._run_id = self._mirror.run_of(entries(content))
-            if self._run_id is not None:
-                self._mirror.apply(self._run_id, entries(fresh))
-            self._offset += len(fresh)
+        for path in self._found():
+            self._mirror = self._mirror or Mirror(self._config.timeout_seconds)
+            self._followed.setdefault(path, Follower(path)).advance(self._mirror)
 
     def _settle(self) -> None:
-        """Mark the journal as mirrored, or the run as failed where the stage died without a word."""
-        content = self._live.read_bytes()
-        if self._mirror and self._run_id and content:
-            complete = content.endswith(b"\n") and json.loads(content.splitlines()[-1])["kind"] == "end"
-            self._mirror.close(self._run_id, self._live.stem, content if complete else None)
+        self._advance()
+        for follower in self._followed.values():
+            if self._mirror:
+                follower.settle(self._mirror)
+
+
+class Follower:
+    """How far MLflow has one journal."""
+
+    def __init__(self, live: Path) -> None:
+        self._live = live
+        self._file, self._offset = 0, 0
+        self._run_id: str | None = None
+
+    def advance(self, mirror: Mirror) -> None:
+        """Send what is new; at first what earlier stages left, too."""
+        content = self._read()
+        fresh = content[self._offset : content.rfind(b"\n") + 1]
+        if not fresh:
+            return
+        if not self._offset:
+            run = next(line["values"]["run"] for line in entries(content) if line["kind"] == "tags")
+            for path in in_order(of_identity(JOURNALS / run, identity_of(self._live))):
+                mirror.replay(path)
+        self._run_id = mirror.run_of(entries(content))
+        if self._run_id is not None:
+            mirror.apply(self._run_id, entries(fresh))
+            if is_complete(content):
+                mirror.close(self._run_id, self._live.stem, content)
+        self._offset += len(fresh)
+
+    def _read(self) -> bytes:
+        """The journal, where it has grown."""
+        try:
+            status = self._live.stat()
+            if status.st_ino != self._file:  # begun, or begun again
+                self._file, self._offset = status.st_ino, 0
+            return self._live.read_bytes() if status.st_size > self._offset else b""
+        except FileNotFoundError:  # of a run that was trained anew
+            return b""
+
+    def settle(self, mirror: Mirror) -> None:
+        """Mark the run as failed where the stage died without a word."""
+        content = self._live.read_bytes() if self._live.exists() else b""
+        if self._run_id and content and not is_complete(content):
+            mirror.close(self._run_id, self._live.stem, None)
+
+
+def is_complete(journal: bytes) -> bool:
+    """Whether its stage came to an end, good or bad."""
+    return journal.endswith(b"\n") and json.loads(journal.splitlines()[-1])["kind"] == "end"
+
+
+def grown_since(start: float) -> list[Path]:
+    """Journals of all stages that were written to after `start`, in seconds of the epoch."""
+    return [path for path in CHECKPOINTS.glob("*/*.jsonl") if path.exists() and path.stat().st_mtime >= start]
 
 
 def unreachable(error: Exception) -> str:
@@ -300,4 +344,6 @@ def _input_closed(seconds: float) -> bool:
 
 
 if __name__ == "__main__":
-    Follower(Path(sys.argv[1]), Path(sys.argv[2]), load().tracking).run()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; it ends when its input does
+    live = [Path(argument) for argument in sys.argv[1:]]
+    Watch((lambda: live) if live else partial(grown_since, float(os.environ[FOLLOWED])), load().tracking).run()

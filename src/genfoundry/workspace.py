@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from genfoundry.files import write_atomic
-from genfoundry.journal import CHECKPOINTS
+from genfoundry.journal import CHECKPOINTS, followed
 from genfoundry.params import PARAMS, Dataset, Params, ParamsError, load, read, write
 
 REPORTED = ("dist", "history", "metrics", "onnx", "plots")  # what the report is made from
@@ -37,10 +37,11 @@ def repro(runs: Sequence[str] = ()) -> int:
             f"runs: there is no {', '.join(unknown)} in params.yaml, which has {', '.join(params.runs)}"
         )
     refetch(params)
-    code = dvc("repro", "--keep-going", *(f"package@{run}" for run in runs))
-    if (runs or code) and all(Path(folder).exists() for folder in REPORTED):
-        # What did finish is reported, although the report as a target would want all of it.
-        code = dvc("repro", "--quiet", "--single-item", "report") or code
+    with followed(params.tracking):
+        code = dvc("repro", "--keep-going", *(f"package@{run}" for run in runs))
+        if (runs or code) and all(Path(folder).exists() for folder in REPORTED):
+            # What did finish is reported, although the report as a target would want all of it.
+            code = dvc("repro", "--quiet", "--single-item", "report") or code
     synchronise(params)
     summarise(params, code)
     return code
@@ -87,15 +88,25 @@ def folders_stamp(dataset: Dataset) -> str:
 
 
 def dvc(*arguments: str) -> int:
-    """DVC, with the environment's own interpreter first on its path."""
+    """DVC's exit code; what a killed DVC still holds is released first."""
     forget_the_dead(Path(".dvc/tmp/rwlock"))
+    return python("-m", "dvc", *arguments)
+
+
+def python(*arguments: str, folder: Path = Path()) -> int:
+    """The exit code of this Python on `arguments` in `folder`, the environment's own commands first on its path.
+
+    An interruption ends it before it goes on up: DVC, which takes one for a failed stage, would begin the next.
+    """
     path = os.pathsep.join([str(INTERPRETER), os.environ.get("PATH", "")])
-    process = subprocess.Popen([sys.executable, "-m", "dvc", *arguments], env={**os.environ, "PATH": path})
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:  # the terminal has told DVC too: it must end its own way
-            continue
+    environment = {**os.environ, "PYTHONPATH": "src", "PATH": path}
+    process = subprocess.Popen([sys.executable, *arguments], cwd=folder, env=environment)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
 
 
 def forget_the_dead(locks: Path) -> None:
@@ -165,7 +176,7 @@ def run_profile(name: str, runs: Sequence[str] = ()) -> int:
     """
     clone = Path("build") / name
     make_profile(name, clone)
-    return in_folder(clone, "pipelines/repro.py", *runs)
+    return python("pipelines/repro.py", *runs, folder=clone)
 
 
 def start_profile(name: str, steps: int, runs: Sequence[str] = ()) -> int:
@@ -185,7 +196,7 @@ def start_profile(name: str, steps: int, runs: Sequence[str] = ()) -> int:
         raise ParamsError(f"runs: there is no {', '.join(unknown)} in this profile, which has {', '.join(known)}")
     own = read(profile_file(name))["runs"]
     targets = [f"export@{run}" for run in runs or own]
-    return in_folder(clone, "-m", "dvc", "repro", "--keep-going", *targets)
+    return python("-m", "dvc", "repro", "--keep-going", *targets, folder=clone)
 
 
 def shorten(file: Path, steps: int) -> None:
@@ -233,13 +244,6 @@ def profile_file(name: str) -> Path:
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
         raise ParamsError(f"there is no {file}; there are {known}")
     return file
-
-
-def in_folder(folder: Path, *arguments: str) -> int:
-    """This Python on `arguments` there, with the environment's own commands first on its path."""
-    path = os.pathsep.join([str(INTERPRETER), os.environ.get("PATH", "")])
-    environment = {**os.environ, "PYTHONPATH": "src", "PATH": path}
-    return subprocess.run([sys.executable, *arguments], cwd=folder, env=environment).returncode
 
 
 def make_clone(target: Path) -> None:

@@ -12,7 +12,7 @@ from genfoundry.data.degradations import DEGRADATIONS
 from genfoundry.data.supply import seen
 from genfoundry.export import gate, onnx
 from genfoundry.models import build, families, family
-from genfoundry.params import Data, Gate, Training, read, validate
+from genfoundry.params import Data, Gate, ParamsError, Training, read, validate
 from genfoundry.pictures import from_bytes
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.spec import VOCABULARY
@@ -49,25 +49,27 @@ def config(name: str, **changes: object) -> Training:
 class Supply:
     """Smooth images, and of all that a batch may hold just what the model says it needs."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, shape: tuple[int, int, int] = DATA.shape) -> None:
+        self._shape = shape
         self._keys = tiny(name).needs
         self._degradations = data(name).degradations
 
     def at(self, step: int) -> dict[str, np.ndarray]:
         """A pure function of its step."""
         rng = np.random.default_rng([7, step])
-        image, labelled = (smooth(rng) for _ in range(2))
+        image, labelled = (smooth(rng, self._shape) for _ in range(2))
         batch = {"image": image, "labelled": labelled, "label": rng.integers(0, 3, 8)}
         for kind, amount in self._degradations.items():
             batch |= DEGRADATIONS[kind](from_bytes(image), amount, rng)
-        batch |= {key: smooth(rng) for key in ("source", "target", "a", "b")}
+        batch |= {key: smooth(rng, self._shape) for key in ("source", "target", "a", "b")}
         return {key: batch[key] for key in self._keys}
 
 
-def smooth(rng: np.random.Generator) -> np.ndarray:
-    """(8, 1, 16, 16) uint8 in flat squares."""
-    coarse = rng.integers(0, 256, (8, 1, 4, 4)).astype(np.uint8)
-    return coarse.repeat(4, axis=2).repeat(4, axis=3)
+def smooth(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
+    """(8, C, H, W) uint8 in flat squares."""
+    depth, height, width = shape
+    coarse = rng.integers(0, 256, (8, depth, -(-height // 4), -(-width // 4))).astype(np.uint8)
+    return coarse.repeat(4, axis=2).repeat(4, axis=3)[:, :, :height, :width]
 
 
 class Recorder:
@@ -192,6 +194,24 @@ def test_what_evaluation_asks_of_graphs(name):
         assert len(graphs["encode"].outputs["latent"].shape) == 2
     if "decode" in graphs:
         assert graphs["decode"].inputs == graphs["encode"].outputs
+
+
+@every_family
+@pytest.mark.parametrize("shape", [(1, 9, 9), (3, 10, 14), (1, 20, 20), (3, 45, 45)])
+def test_images_of_any_size_are_learnt_from_or_refused(name, shape):
+    """Before any training: what is wrong is a line with its path."""
+    if any(side % data(name).scale for side in shape[1:]):
+        pytest.skip("refused already: no whole pixels")
+    spec, refused = seen(DataSpec(shape, DATA.classes), data(name)), ""
+    try:
+        model = build(name, TINY[name]["model"], spec, "runs.x.model")
+    except ParamsError as error:
+        refused = str(error)
+    if refused:
+        assert refused.startswith("runs.x.model: ")
+        return
+    batch = RUNTIME.batch(Supply(name, shape).at(0))
+    assert all(phase.loss(batch).total.isfinite() for phase in model.phases())
 
 
 @every_family

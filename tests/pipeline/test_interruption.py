@@ -66,6 +66,26 @@ def test_killed_three_times_and_finished(built, tmp_path, victim, steps):
     assert {step for _, step in points} == set(range(10, steps + 1, 10))
 
 
+def test_an_interruption_ends_everything(built, tmp_path):
+    """Ctrl-C reaches the driver, DVC and the trainer alike; DVC alone would begin the next run."""
+    workspace = built.copy(tmp_path / "interrupted")
+    workspace.keep_only("vae", "autoencoder")
+    for name in ("vae", "autoencoder"):
+        workspace.params(**{f"runs.{name}.training.{key}": value for key, value in SETTINGS.items()})
+        workspace.params(**{f"runs.{name}.training.steps": 3000})
+    driver = workspace.start("pipelines/repro.py")
+    wait(workspace.trainers)
+    (trainer,) = workspace.trainers()
+    wait(lambda: any(workspace.live_steps(name) >= 30 for name in ("vae", "autoencoder")))
+    started = psutil.Process(driver.pid)
+    for process in [started, *started.children(recursive=True)]:
+        process.send_signal(signal.SIGINT)
+    assert driver.wait(PATIENCE_S) != 0
+    wait(lambda: not workspace.trainers(), seconds=10.0)
+    assert not trainer.is_running()
+    assert "interrupted; run the same command" in (workspace.path / "started.log").read_text()
+
+
 def uninterrupted(built: Workspace, target: Path, steps: int) -> Workspace:
     """The same run without DVC, so that its cache cannot hand the result to the other."""
     workspace = built.copy(target)

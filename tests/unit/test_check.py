@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from genfoundry.check import check_all, check_weights
+from genfoundry.check import check_all, check_data, check_weights
 from genfoundry.params import PARAMS, ParamsError, load, write
 from genfoundry.workspace import profile
 from tests.unit import tiny
@@ -49,6 +48,7 @@ def test_each_profile_fits_the_runs_it_changes(name: str, tmp_path: Path) -> Non
             },
             "runs.tiny.data.labels: conditional_vae wants a label for each image; say unlabelled: false",
         ),
+        ({f"{TINY}__data__labels": 11}, "runs.tiny.data.labels: 11 are not as many of each of 2 classes"),
         (
             {f"{TINY}__training__optimizers": {"generator": {"lr": 1e-3}}},
             "runs.tiny.training.optimizers: vae needs exactly ['vae'], there are ['generator']",
@@ -88,6 +88,18 @@ def test_each_wrong_run_has_its_line(params_file: Callable[..., Path]) -> None:
     assert [line.split(":")[0] for line in str(error.value).splitlines()] == ["runs.one.family", "runs.two.family"]
 
 
-def test_images_of_an_odd_size_are_a_model_or_a_line(params_file: Callable[..., Path]) -> None:
-    with contextlib.suppress(ParamsError):
-        check_all(params_file(datasets__dots__shape=[1, 9, 9]))
+@pytest.mark.parametrize("key", ["binarize", "degradations"])
+def test_what_is_for_images_alone_is_not_for_pairs(params_file: Callable[..., Path], key: str) -> None:
+    params = load(params_file())
+    data = params.runs["tiny"].data.model_copy(update={"binarize": False, "degradations": {}})
+    data = data.model_copy(update={key: {"binarize": True, "degradations": {"mask": 0.5}}[key]})
+    pairs = params.datasets["dots"].model_copy(update={"layout": "pairs", "classes": ()})
+    with pytest.raises(ParamsError, match=rf"^x\.{key}: is for images that stand alone, not for pairs"):
+        check_data("x", data, pairs)
+
+
+def test_labels_want_classes(params_file: Callable[..., Path]) -> None:
+    params = load(params_file())
+    few = params.runs["tiny"].data.model_copy(update={"labels": 10})
+    with pytest.raises(ParamsError, match=r"^x\.labels: dots has no classes"):
+        check_data("x", few, params.datasets["dots"].model_copy(update={"classes": ()}))

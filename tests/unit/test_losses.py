@@ -62,19 +62,19 @@ def test_kl_between_normals_is_the_distributions() -> None:
 
 
 def test_path_lengths_are_those_of_the_jacobian() -> None:
-    w = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
-    mix = torch.randn(4, 2 * 3 * 5, dtype=torch.float64)
+    w = torch.randn(3, 6, 4, dtype=torch.float64, requires_grad=True)
+    mix = torch.randn(6, 4, 2 * 3 * 5, dtype=torch.float64)
 
     def image(one: torch.Tensor) -> torch.Tensor:
-        return (one @ mix).sin().unflatten(-1, (2, 3, 5))
+        return torch.einsum("...ld,ldp->...p", one, mix).sin().unflatten(-1, (2, 3, 5))
 
     torch.manual_seed(1)
     found = losses.path_lengths(image(w), w)
     torch.manual_seed(1)
     y = torch.randn(3, 2, 3, 5, dtype=torch.float64) / 15**0.5
     for n in range(3):
-        jacobian = torch.autograd.functional.jacobian(image, w[n].detach())  # (2, 3, 5, 4)
-        expected = torch.einsum("chwd,chw->d", jacobian, y[n]).norm()
+        jacobian = torch.autograd.functional.jacobian(image, w[n].detach())  # (2, 3, 5, 6, 4)
+        expected = torch.einsum("chwld,chw->ld", jacobian, y[n]).norm() / 6**0.5  # of the layers' mean square
         torch.testing.assert_close(found[n], expected)
     (slope,) = torch.autograd.grad(found.sum(), w)
     assert slope.abs().sum() > 0

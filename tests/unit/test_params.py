@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def test_valid_file_gives_typed_params(params_file: Callable[..., Path]) -> None
             "runs.tiny.evaluation.perceptual: there is no weights.lpips",
         ),
         ({"runs__tiny__evaluation__perceptual": None}, "runs.tiny.evaluation.perceptual: Field required"),
+        ({"runs__tiny__data__degradations": {"mask": 50}}, "runs.tiny.data.degradations: mask is the share of"),
         ({"runs__tiny__data__degradations": {"scale": 2.5}}, "runs.tiny.data.degradations: scale is a whole"),
         ({"runs__tiny__data__degradations": {"scale": 1}}, "runs.tiny.data.degradations: scale is a whole number"),
         (
@@ -333,3 +335,13 @@ def test_gate_needs_a_batch_that_can_show_a_constant() -> None:
 def test_flatten_gives_each_leaf_under_its_path() -> None:
     tree = {"a": {"b": {"c": 1}, "d": [2]}, "e": {}, "f": None}
     assert dict(flatten(tree)) == {"a.b.c": 1, "a.d": [2], "e": {}, "f": None}
+
+
+def test_a_rival_learns_from_the_same_data(params_file: Callable[..., Path]) -> None:
+    tree = tiny.params_tree()
+    evaluation = {"rival": "tiny", "perceptual": "none"}
+    other = {**tree["runs"]["tiny"], "data": {"dataset": "others"}, "evaluation": evaluation}
+    file = params_file(datasets__others=tree["datasets"]["dots"], runs__other=other)
+    line = "runs.other.evaluation.rival: 'tiny' learns from dots, not from others"
+    with pytest.raises(ParamsError, match=f"^{re.escape(line)}"):
+        load(file)

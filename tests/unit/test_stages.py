@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from genfoundry.params import ParamsError
@@ -34,3 +36,8 @@ def test_anything_else_keeps_its_traceback(error: Exception) -> None:
 def test_an_interrupt_says_how_to_go_on() -> None:
     with pytest.raises(SystemExit, match="last checkpoint"):
         stage(lambda: raising(KeyboardInterrupt()))
+
+
+def test_to_be_asked_to_end_is_an_interrupt_too() -> None:
+    with pytest.raises(SystemExit, match="last checkpoint"):
+        stage(lambda: signal.raise_signal(signal.SIGTERM))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from genfoundry.files import sha256
-from genfoundry.journal import Journal, recording
+from genfoundry.journal import FOLLOWED, Journal, followed, recording
 from genfoundry.params import Tracking
 from genfoundry.pictures import png
 from genfoundry.tracking import Mirror, main_checkout, sync, tracking_uri
@@ -267,3 +269,21 @@ def test_a_server_that_is_away_is_told_of_once_and_costs_little(
     assert said.count("does not answer") == 1
     assert "The work goes on" in said
     assert json.loads(Path("journal/tiny/train.jsonl").read_text().splitlines()[-1])["status"] == "FINISHED"
+
+
+def test_one_process_follows_all_stages(store: Any) -> None:
+    """And those start none of their own."""
+    write_params(Path(), tiny.params_tree(tracking={"enabled": True, **SLOW}))
+    tracking = Tracking(**SLOW)
+    with followed(tracking):
+        assert os.environ[FOLLOWED]
+        for stage, value in (("train", 0.5), ("evaluate", 0.25)):
+            with recording("tiny", stage, experiment="dots", identity=IDENTITY, tracking=tracking) as journal:
+                journal.metrics(1, {stage: value})
+                assert not psutil.Process().children()[1:]
+    assert FOLLOWED not in os.environ
+    found = content(store)
+    points = {key: points[0][:2] for key, points in found["points"].items()}
+    assert points == {"train": (1, 0.5), "evaluate": (1, 0.25)}
+    for stage in ("train", "evaluate"):
+        assert found["tags"][f"journal.{stage}"] == sha256(Path(f"journal/tiny/{stage}.jsonl").read_bytes())

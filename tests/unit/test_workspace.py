@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from genfoundry.journal import CHECKPOINTS
@@ -155,3 +158,25 @@ def test_a_folder_that_is_gone_or_pinned_is_not_watched(workspace: Path, with_fo
     assert not folders_stamp(dataset.model_copy(update={"sha256": {"tree": "0" * 64}}))
     (workspace / "own").rename(workspace / "away")
     assert not folders_stamp(dataset)
+
+
+DEAF = """
+import os, signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_an_interruption_ends_what_was_started_even_if_that_knows_of_none(tmp_path: Path) -> None:
+    """DVC does not, while a stage runs."""
+    (tmp_path / "deaf.py").write_text(DEAF)
+    code = f"from genfoundry.workspace import python; python({str(tmp_path / 'deaf.py')!r})"
+    command = [sys.executable, "-c", code]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert started.stdout
+    child = psutil.Process(int(started.stdout.readline()))
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=30.0)
+    assert "KeyboardInterrupt" in said
+    assert not child.is_running()

@@ -130,14 +130,17 @@ def check(arrays: Mapping[str, np.ndarray], expected: Mapping[Hashed, str]) -> N
     """Compare decoded content with its SHA-256, so that any source gives the same bits.
 
     Raises:
-        SourceError: an array is missing or differs.
+        SourceError: arrays are missing or differ; all of them are named.
     """
-    for key, digest in expected.items():
-        if key not in arrays:
-            raise SourceError(f"{key} is missing")
-        found = sha256(np.ascontiguousarray(arrays[key]).data)
-        if found != digest:
-            raise SourceError(f"{key} has SHA-256 {found}, expected {digest}")
+    found = {key: sha256(np.ascontiguousarray(arrays[key]).data) for key in expected if key in arrays}
+    mistakes = [f"{key} is missing" for key in expected if key not in found]
+    mistakes += [
+        f"{key} has SHA-256 {digest}, expected {expected[key]}"
+        for key, digest in found.items()
+        if digest != expected[key]
+    ]
+    if mistakes:
+        raise SourceError("; ".join(mistakes))
 
 
 def from_torchvision(source: Source, folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -64,7 +64,8 @@ def learnt_from(split: Split, spec: DataSpec, data: Data, seed: int) -> Split:
 def with_labels(split: Split, spec: DataSpec, data: Data, seed: int) -> Split:
     """The images whose labels a run learns from."""
     found = of_classes(split, spec, data.classes)
-    return labelled(found, spec, data.labels, seed) if data.labels else found
+    chosen = [spec.classes.index(name) for name in data.classes or spec.classes]
+    return labelled(found, chosen, data.labels, seed) if data.labels else found
 
 
 def of_classes(split: Split, spec: DataSpec, classes: tuple[str, ...] | None) -> Split:
@@ -74,17 +75,17 @@ def of_classes(split: Split, spec: DataSpec, classes: tuple[str, ...] | None) ->
     return split.take(np.isin(split.labels, [spec.classes.index(label) for label in classes]))
 
 
-def labelled(split: Split, spec: DataSpec, count: int, seed: int) -> Split:
-    """`count` images with their labels, as many of each class, chosen by the seed.
+def labelled(split: Split, classes: Sequence[int], count: int, seed: int) -> Split:
+    """`count` images with their labels, as many of each of `classes`, chosen by the seed.
 
     Raises:
         DataError: the count cannot be shared out, or a class has too few images.
     """
-    share, rest = divmod(count, len(spec.classes))
+    share, rest = divmod(count, len(classes))
     order = np.random.default_rng([seed, CHOOSE]).permutation(len(split))
-    rows = [order[split.labels[order] == label][:share] for label in range(len(spec.classes))]
+    rows = [order[split.labels[order] == label][:share] for label in classes]
     if rest or min(map(len, rows)) < share:
-        raise DataError(f"data.labels: {count} images cannot be {len(spec.classes)} equal shares of what there is")
+        raise DataError(f"data.labels: {count} images cannot be {len(classes)} equal shares of what there is")
     return split.take(np.sort(np.concatenate(rows)))
 
 
@@ -143,9 +144,11 @@ class Binarized:
         self._batches, self._seed = batches, seed
 
     def at(self, step: int) -> dict[str, np.ndarray]:
-        """The batch with `image` in {0, 255}."""
-        batch = self._batches.at(step)
-        return {**batch, "image": binarize(batch["image"], np.random.default_rng([self._seed, step, BINARIZE]))}
+        """The batch with images in {0, 255}, labelled ones too."""
+        rng = np.random.default_rng([self._seed, step, BINARIZE])
+        return {
+            key: binarize(array, rng) if array.ndim == 4 else array for key, array in self._batches.at(step).items()
+        }
 
 
 def binarize(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:

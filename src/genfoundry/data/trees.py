@@ -105,11 +105,12 @@ class Tree:
         total = sum(opened.metadata.num_rows for opened in tables)
         for number, row in enumerate(progress(rows_of(tables, table), title, total=total, unit="row")):
             image, group, split = row
-            leaf = self._leaf(source, split, group, f"{number:06d}", f"row {number}")
-            if leaf and image is not None:
-                self._place(leaf).write_bytes(image)
-            elif leaf:
+            if not isinstance(image, bytes):
                 self._refused[f"row {number}"] = "holds no image"
+                continue
+            leaf = self._leaf(source, split, group, f"{number:06d}", f"row {number}")
+            if leaf:
+                self._place(leaf).write_bytes(image)
 
     def _leaf(self, source: Source, split: str | None, group: str | None, name: str, origin: str) -> Leaf | None:
         """Where an image belongs, or None where params.yaml takes nothing of its split."""
@@ -150,8 +151,13 @@ def side_of(source: Source, split: str | None) -> str | None:
 
 def files_below(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
     """Plain files by relative name, sorted, and for others the reason to refuse them. Hidden ones are neither."""
-    files, refused = {}, {}
-    for folder, folders, names in os.walk(root):
+    files: dict[str, Path] = {}
+    refused: dict[str, str] = {}
+
+    def unread(error: OSError) -> None:
+        refused[Path(error.filename).relative_to(root).as_posix()] = f"cannot be listed: {error.strerror}"
+
+    for folder, folders, names in os.walk(root, onerror=unread):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
         for name in sorted([*links, *names]):

@@ -40,10 +40,14 @@ def build(name: str, model: Mapping[str, Any], data: DataSpec, path: str = "mode
     """A family's model with fresh weights.
 
     Raises:
-        ParamsError: `model` does not fit the family's Params; the lines name keys below `path`.
+        ParamsError: `model` does not fit the family's Params, or the images; the lines name keys below `path`.
     """
     try:
         cls = family(name)
     except LookupError as error:
         raise ParamsError(f"{path.removesuffix('.model')}.family: {error}") from None
-    return cls(validate(cls.Params, model, path), data)
+    params = validate(cls.Params, model, path)
+    try:
+        return cls(params, data)
+    except ParamsError as error:
+        raise ParamsError(f"{path}: {error}") from None

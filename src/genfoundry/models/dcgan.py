@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from genfoundry import losses
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
 from genfoundry.networks.convnet import ToUnit, halvings, init_weights
-from genfoundry.params import Strict
+from genfoundry.params import ParamsError, Strict
 
 
 def conv_generator(noise_dim: int, channels: int, shape: tuple[int, int, int]) -> nn.Sequential:
@@ -77,8 +77,10 @@ class DCGAN(GenerativeModel):
         self.params, self.data = params, data
         self.classes = len(data.classes) if params.conditional else 0
         # Of this very model: whether it is conditional decides.
-        self.needs = frozenset({"image", "label"} if self.classes else {"image"})
+        self.needs = frozenset({"image", "label"} if params.conditional else {"image"})
         depth, height, width = data.shape
+        if not halvings(height, width):
+            raise ParamsError(f"{height}×{width} pixels cannot be halved, which each layer does")
         self.generator = conv_generator(params.noise_dim + self.classes, params.generator_channels, data.shape)
         seen = (depth + self.classes, height, width)
         self.discriminator = conv_discriminator(params.discriminator_channels, seen)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, Scan, TensorSpec
-from genfoundry.networks.unet import UNet
-from genfoundry.params import Strict
+from genfoundry.networks.unet import GROUPS, UNet
+from genfoundry.params import ParamsError, Strict
 
 
 def linear_schedule(steps: int) -> Tensor:
@@ -43,7 +43,7 @@ def target_x_0(x_0: Tensor, epsilon: Tensor, alpha_bar: Tensor) -> Tensor:
 
 
 def target_v(x_0: Tensor, epsilon: Tensor, alpha_bar: Tensor) -> Tensor:
-    """v = √ᾱ ε − √(1 − ᾱ) x₀: Salimans & Ho 2022, section 2.4."""
+    """v = √ᾱ ε − √(1 − ᾱ) x₀: Salimans & Ho 2022, section 4."""
     return alpha_bar.sqrt() * epsilon - (1.0 - alpha_bar).sqrt() * x_0
 
 
@@ -129,7 +129,7 @@ class Diffusion(GenerativeModel):
     class Params(Strict):
         """`channels` of the U-Net's levels; `guidance` makes the model class-conditional and is its strength."""
 
-        channels: tuple[PositiveInt, ...] = Field(min_length=1)
+        channels: tuple[Annotated[int, Field(gt=0, multiple_of=GROUPS)], ...] = Field(min_length=1)
         patch: PositiveInt
         blocks: PositiveInt
         attention: tuple[PositiveInt, ...] = ()  # heights of the levels whose blocks attend; Ho 2020 has 16
@@ -147,7 +147,10 @@ class Diffusion(GenerativeModel):
         self.params, self.data, self.steps = params, data, params.steps
         self.classes = len(data.classes) if params.guidance is not None else 0
         # Of this very model: guidance decides.
-        self.needs = frozenset({"image", "label"} if self.classes else {"image"})
+        self.needs = frozenset({"image"} if params.guidance is None else {"image", "label"})
+        block = params.patch * 2 ** (len(params.channels) - 1)
+        if any(side % block for side in data.shape[1:]):
+            raise ParamsError(f"patch and channels want sides that are multiples of {block}, not {data.shape[1:]}")
         nothing = 1 if self.classes else 0  # the class that stands for none
         sizes = (data.shape, params.channels, params.patch, params.blocks, self.classes + nothing)
         self.unet = UNet(*sizes, params.attention, params.dropout)

@@ -15,7 +15,7 @@ from genfoundry.networks.convnet import halvings, init_weights, shifted
 from genfoundry.networks.lpips import LPIPS
 from genfoundry.networks.patchgan import patchgan
 from genfoundry.networks.projected import ProjectedDiscriminator
-from genfoundry.params import Strict
+from genfoundry.params import ParamsError, Strict
 
 WIDEST = 8  # times `channels`, at most
 NOISY = 8  # pixels of a side: the paper's three layers with dropout give maps up to this
@@ -37,15 +37,20 @@ class UNetGenerator(nn.Module):
     """Encoder and decoder whose maps of equal size stand side by side; section 3.2.1 and appendix 6.1.1.
 
     The sides are halved while both are even, to 1 × 1 where they are powers of 2. Neither the first nor the
-    innermost map is normalised; the others are by InstanceNorm, the paper's BatchNorm at its batch of 1. Dropout is
-    the paper's noise, and rests in evaluation. Unlike the paper's, the source is a skip too, beside the last map,
-    which says how it is to change: edges of small images would else be lost.
+    innermost map is normalised; the others are by InstanceNorm, the paper's BatchNorm at its batch of 1 but for the
+    learned scale and shift. Dropout is the paper's noise, and rests in evaluation. Unlike the paper's, the source
+    is a skip too, beside the last map, which says how it is to change: edges of small images would else be lost.
+
+    Raises:
+        ParamsError: an odd side.
     """
 
     def __init__(self, shape: tuple[int, int, int], channels: int, dropout: float) -> None:
         super().__init__()
         depth, height, width = shape
         levels = halvings(height, width, smallest=1)
+        if not levels:
+            raise ParamsError(f"a U-Net halves the sides; {height}×{width} pixels cannot be halved")
         widths = [channels * min(2**level, WIDEST) for level in range(levels)]
         self.down = nn.ModuleList(
             down(fan_in, fan_out, norm=0 < level < levels - 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
@@ -37,8 +39,8 @@ class StyleGAN(GenerativeModel):
         generator_channels: PositiveInt
         discriminator_channels: PositiveInt
         widest: PositiveInt
-        generator_patch: PositiveInt = 1
-        discriminator_patch: PositiveInt = 1
+        generator_patch: Literal[1, 2, 4, 8] = 1
+        discriminator_patch: Literal[1, 2, 4, 8] = 1
         style_mixing: float = Field(default=0.9, ge=0.0, le=1.0)  # share of the images
         r1: float = Field(ge=0.0)
         r1_every: PositiveInt = 16
@@ -109,8 +111,8 @@ class StyleGAN(GenerativeModel):
         """E(‖J_wᵀ y‖ − a)², a the running mean: Karras 2020, equation 4."""
         count = max(1, len(batch["image"]) // LENGTH_SHARE)
         z = torch.randn(count, self.params.latent_dim, device=batch["image"].device)
-        w = self.generator.mapping(z)
-        lengths = losses.path_lengths(self.drawn(w[:, None].expand(-1, self.layers, -1)), w)
+        w = self.generator.mapping(z)[:, None].expand(-1, self.layers, -1)
+        lengths = losses.path_lengths(2.0 * self.drawn(w), w)  # of pixels in [-1, 1], as the paper's weight is
         self.mean_length.lerp_(lengths.detach().mean(), 1.0 - LENGTH_DECAY)
         weight = self.params.path_length * self.params.path_length_every
         penalty = (lengths - self.mean_length).square().mean()

@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
@@ -57,7 +57,7 @@ class VAE(GenerativeModel):
 
         latent_dim: PositiveInt
         likelihood: Literal["bernoulli", "gaussian"]
-        sigma: PositiveFloat = 0.1
+        sigma: float = Field(default=0.1, ge=1 / 64)  # a narrower density bounds no probability
         beta: float = Field(default=1.0, ge=0.0)
         imputation_rounds: PositiveInt = 10
         criterion: Literal["elbo", "denoising"] = "elbo"

@@ -10,8 +10,8 @@ from genfoundry.networks.convnet import init_weights
 def patchgan(depth: int, channels: int, halvings: int) -> nn.Sequential:
     """(N, depth, H, W) → logits (N, 1, H', W'), one for each of the overlapping patches; appendix 6.1.2.
 
-    A patch has 16 × 16 pixels with 1 halving, 34 × 34 with 2, 70 × 70 with the paper's 3. InstanceNorm is what the
-    paper's BatchNorm is at its batch of 1.
+    A patch has 16 × 16 pixels with 1 halving, 34 × 34 with 2, 70 × 70 with the paper's 3. InstanceNorm is the
+    paper's BatchNorm at its batch of 1, but for the learned scale and shift.
     """
     layers: list[nn.Module] = [nn.Conv2d(depth, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
     fan_in = channels

@@ -131,7 +131,7 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
         """(N, fan_in, H, W), (N, w_dim) and noise (N, 1, H, W) → (N, fan_out, H, W); `up` doubles the sides."""
-        return F.leaky_relu(self.conv(x, w, self.up) + (noise * self.strength + self.bias), SLOPE)
+        return HE * F.leaky_relu(self.conv(x, w, self.up) + (noise * self.strength + self.bias), SLOPE)
 
 
 class ToImage(nn.Module):

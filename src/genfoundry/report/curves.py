@@ -57,6 +57,11 @@ def read_history(history: Path) -> dict[str, list[tuple[int, float]]]:
     return dict(series)
 
 
+def last_step(history: Path) -> int:
+    """How long was trained, whatever params.yaml says by now."""
+    return max(step for points in read_history(history).values() for step, _ in points)
+
+
 @matplotlib.rc_context(STYLE)
 def classes_over_time(table: Path) -> str:
     """The modes of a `step, modes, class_kl, <share of each class> …` file, and below them its classes, stacked."""

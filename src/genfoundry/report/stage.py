@@ -16,7 +16,7 @@ from genfoundry.files import read_json, write_atomic
 from genfoundry.params import Run, load
 from genfoundry.pictures import png
 from genfoundry.report.comparison import PICTURES, contests, lines, side_by_side
-from genfoundry.report.curves import classes_over_time, curves
+from genfoundry.report.curves import classes_over_time, curves, last_step
 from genfoundry.report.leaderboard import Row, boards, mark, rows_of, to_csv, to_markdown
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
 from genfoundry.spec import TensorSpec
@@ -33,6 +33,7 @@ class Page:
     run: Run
     leads: list[Row]  # the first score of each task
     view: str  # of its first picture, small
+    trained: int  # steps
     steps: int  # of the state that ships: fewer than were trained where the samples collapsed
     graphs: list[dict[str, Any]]
     margins: dict[str, dict[str, float]]
@@ -77,6 +78,7 @@ def page(name: str, run: Run, rows: Sequence[Row]) -> Page:
         run=run,
         leads=[row for row in rows if row.run == name and row.leads][:LEADS],
         view=_view(plots / f"{pictures[0]['name']}.png") if pictures else "",
+        trained=last_step(Path("history") / f"{name}.csv"),
         steps=artifact.about["steps"],
         graphs=[_graph(graph_name, graph) for graph_name, graph in artifact.graphs.items()],
         margins=gate["margins"],

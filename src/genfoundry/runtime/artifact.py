@@ -98,9 +98,17 @@ class ShippedGraph:
         for name, spec in self.inputs.items():
             if not spec.fits(arrays[name].shape):
                 raise ArtifactError(f"{name} is {arrays[name].shape}, {self.path.stem} takes {spec.shape}")
+            if spec.kind == "label" and not is_class(inputs[name], spec.high):
+                raise ArtifactError(f"{name} is the number of a class, 0 to {spec.high - 1:.0f}")
         if len({len(value) for value in arrays.values()}) > 1 or not len(next(iter(arrays.values()))):
             raise ArtifactError("inputs must have the same length, at least 1")
         return arrays
+
+
+def is_class(given: np.ndarray, count: float) -> bool:
+    """Whether all are whole numbers from 0 to below `count`."""
+    values = np.asarray(given)
+    return bool(((values == np.floor(values)) & (values >= 0) & (values < count)).all())
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from genfoundry.data.supply import of_classes
 from genfoundry.metrics import Detected, auroc
 from genfoundry.metrics.baselines import PcaBaseline
 from genfoundry.pictures import beside, from_bytes
@@ -35,7 +34,7 @@ def find(name: str, surprise: Surprise, setting: Setting) -> Finding:
     known = setting.data.classes or ()
     labels = setting.prepared.split("test").labels[: len(images)]
     anomalous = ~np.isin(labels, [spec.classes.index(label) for label in known])
-    normal = as_seen(setting, of_classes(setting.prepared.split("train"), spec, known).images)
+    normal = as_seen(setting, setting.learnt.images)
     pca = PcaBaseline(normal, setting.latent_width)
     outputs = setting.artifact.reconstruct(from_bytes(images))
     scores = {

@@ -61,7 +61,7 @@ class Coded:
 
 def find(setting: Setting) -> Finding:
     """The model and PCA of equal width at `SCORED` bits a number; all rates, and JPEG's, in table and chart."""
-    train = from_bytes(setting.prepared.split("train").images[:FITTED])
+    train = from_bytes(setting.learnt.images[:FITTED])
     target = from_bytes(setting.prepared.split("test").images[: setting.config.restored])
     graphs, pca = setting.artifact.graphs, setting.pca(setting.latent_width)
     coders: dict[str, Coder] = {

@@ -38,7 +38,7 @@ def log_prob(setting: Setting, graph_name: str, rows: Mapping[str, np.ndarray]) 
 
 def without_structure(setting: Setting, images: np.ndarray) -> tuple[np.ndarray, str]:
     """(N,) nats and the baseline's name."""
-    train = setting.prepared.split("train").images
+    train = setting.learnt.images
     if setting.data.binarize:
         return BernoulliBaseline(train).log_prob(images), "independent Bernoulli pixels"
     noise = np.random.default_rng(setting.seed).random(images.shape, dtype=np.float32)

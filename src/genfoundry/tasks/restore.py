@@ -53,7 +53,7 @@ def denoisers(setting: Setting, found: Mapping[str, np.ndarray]) -> Candidates:
 
 def fillers(setting: Setting, found: Mapping[str, np.ndarray]) -> Candidates:
     """What is done about hidden pixels without learning."""
-    mean = from_bytes(setting.prepared.split("train").images.mean(axis=0))
+    mean = from_bytes(setting.learnt.images.mean(axis=0))
     return {"mean fill": partial(mean_fill, found["degraded"], found["mask"], mean)}
 
 

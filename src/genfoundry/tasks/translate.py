@@ -35,7 +35,7 @@ def translated(artifact: Artifact, graph: str, images: np.ndarray) -> np.ndarray
 def others(graph: str, setting: Setting, source: np.ndarray) -> dict[str, np.ndarray]:
     """What has to be beaten: no translation at all, and the rival's."""
     found = {IDENTITY: source}
-    if setting.rival:
+    if setting.rival and graph in setting.rival:
         found[f"the run {setting.rival.about['run']}"] = translated(setting.rival, graph, source)
     return found
 

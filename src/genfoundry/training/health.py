@@ -45,6 +45,7 @@ class Health:
         found = diversity(samples, real)
         self.journal.metrics(step, {f"{graph}/diversity": found})
         kept = step_of(self.good)
+        kept = kept if kept <= step else 0  # a resumed training may not have come to it again
         if found < self.below and (kept or step == self.steps):
             self._ring(graph, step, found, kept)
         return found >= self.below

@@ -11,6 +11,7 @@ from genfoundry.spec import DataSpec
 
 SPEC = DataSpec((1, 4, 4), ("a", "b", "c"))
 RNG = np.random.default_rng(0)
+EVERY = range(3)  # class
 SPLIT = Split({"image": RNG.integers(0, 256, (90, 1, 4, 4)).astype(np.uint8), "label": np.arange(90) % 3})
 
 
@@ -46,7 +47,7 @@ def test_only_the_classes_asked_for_are_seen() -> None:
 
 
 def test_labels_are_shared_out_equally_and_the_rest_lose_theirs() -> None:
-    few = labelled(SPLIT, SPEC, 12, seed=0)
+    few = labelled(SPLIT, EVERY, 12, seed=0)
     assert np.bincount(few.labels).tolist() == [4, 4, 4]
     found = batch(labels=12)
     assert {key: len(value) for key, value in found.items()} == {"image": 8, "labelled": 8, "label": 8}
@@ -55,7 +56,7 @@ def test_labels_are_shared_out_equally_and_the_rest_lose_theirs() -> None:
 
 
 def test_a_run_without_the_unlabelled_sees_the_labelled_alone() -> None:
-    data, few = Data(dataset="x", labels=12, unlabelled=False), labelled(SPLIT, SPEC, 12, seed=1)
+    data, few = Data(dataset="x", labels=12, unlabelled=False), labelled(SPLIT, EVERY, 12, seed=1)
     known = {image.tobytes(): label for image, label in zip(few.images, few.labels, strict=True)}
     found = [batch(step, labels=12, unlabelled=False) for step in range(10)]
     assert {tuple(sorted(one)) for one in found} == {("image", "label")}
@@ -81,7 +82,7 @@ def test_what_a_run_learns_from_and_what_of_it_has_labels(
 @pytest.mark.parametrize("count", [10, 93])
 def test_labels_that_cannot_be_shared_out_are_an_error(count: int) -> None:
     with pytest.raises(DataError, match=f"data.labels: {count}"):
-        labelled(SPLIT, SPEC, count, seed=0)
+        labelled(SPLIT, EVERY, count, seed=0)
 
 
 def test_half_of_the_rows_are_mirrored_in_all_their_images_alike() -> None:
@@ -96,6 +97,19 @@ def test_half_of_the_rows_are_mirrored_in_all_their_images_alike() -> None:
         assert np.array_equal(after["source"][~turned], before["source"][~turned])
         mirrored += int(turned.sum())
     assert 0.45 < mirrored / 640 < 0.55
+
+
+def test_labelled_images_are_binarized_with_the_others() -> None:
+    found = batch(labels=12, binarize=True)
+    assert {key: set(np.unique(found[key])) for key in ("image", "labelled")} == {
+        "image": {0, 255},
+        "labelled": {0, 255},
+    }
+
+
+def test_labels_of_some_classes_are_shared_out_among_those() -> None:
+    few = with_labels(SPLIT, SPEC, Data(dataset="x", classes=("a", "c"), labels=12), 0)
+    assert np.bincount(few.labels).tolist() == [6, 0, 6]
 
 
 def test_binarized_pixels_are_white_as_often_as_they_were_bright() -> None:

@@ -187,6 +187,12 @@ def test_numbers_are_groups_too_and_an_empty_cell_is_refused(tmp_path: Path) -> 
     assert read_refused(tmp_path / "raw") == {"row 1": "holds no image"}
 
 
+def test_a_column_of_paths_holds_no_image(tmp_path: Path) -> None:
+    write_table(tmp_path / "from/a.parquet", image=["a.png", "b.png"], label=[7, 8])
+    with pytest.raises(SourceError, match=r"^no image with a\.parquet"):
+        planted(tmp_path, table={"file": "a.parquet", "image": "image", "group": "label"})
+
+
 @pytest.mark.parametrize("group", ["..", ".", "", "a/../../b", "/etc", "a\0b"])
 def test_a_group_that_is_a_path_is_refused(tmp_path: Path, group: str) -> None:
     write_table(tmp_path / "from/data/1.parquet", image=[encoded(0)], kind=[group], part=["train"])

@@ -89,4 +89,8 @@ def test_report_is_one_file_that_holds_each_run(workspace: Path, shipped: Path) 
     assert "the state of step" not in html
     write_params(workspace, tiny.params_tree(runs__tiny__training__steps=8))
     report()
+    assert "the state of step" not in Path("reports/index.html").read_text()  # of a training that is yet to be
+    with Path("history/tiny.csv").open("a") as history:
+        history.write("8,vae/nll,1.0\n")
+    report()
     assert "the state of step 4" in Path("reports/index.html").read_text()

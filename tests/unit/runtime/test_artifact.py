@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, save
 
 import genfoundry
-from genfoundry.runtime.artifact import Artifact, ArtifactError
+from genfoundry.runtime.artifact import Artifact, ArtifactError, is_class
 from genfoundry.spec import TensorSpec
 from tests.unit import tiny
 
@@ -85,6 +85,12 @@ def test_an_input_that_is_asked_for_is_not_drawn(artifact: Artifact, noise: obje
 def test_integers_and_lists_are_taken_as_numbers(artifact: Artifact) -> None:
     zeros = artifact.reconstruct(np.zeros((2, *tiny.SHAPE), np.float64))
     assert np.array_equal(zeros, artifact.graph("reconstruct")(image=np.zeros((2, *tiny.SHAPE), int).tolist()))
+
+
+@pytest.mark.parametrize("label", [[0, 2], [-1, 0], [0.5, 1.0], [float("nan"), 0.0]])
+def test_a_class_is_a_whole_number_that_there_is(label: list[float]) -> None:
+    assert is_class(np.array([0, 1]), 2)
+    assert not is_class(np.array(label), 2)
 
 
 def test_no_images_at_all_is_refused(artifact: Artifact) -> None:

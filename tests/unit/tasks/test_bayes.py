@@ -46,8 +46,19 @@ def test_the_commoner_class_wins_where_bounds_are_equal(setting: Setting, monkey
     assert (TASK.find(setting).roles["value"].found == 1).all()
 
 
-def test_the_shipped_bound_is_asked_for_each_class(setting: Setting) -> None:
-    assert set(TASK.find(setting).roles["value"].found) <= {0, 1}
+def test_the_shipped_bound_is_asked_for_each_class(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, shipped = [], bayes.log_prob
+
+    def log_prob(setting: Setting, graph: str, rows: Mapping[str, np.ndarray]) -> np.ndarray:
+        asked.append((set(rows["label"]), shipped(setting, graph, rows)))
+        return asked[-1][1]
+
+    monkeypatch.setattr(bayes, "log_prob", log_prob)
+    found = TASK.find(setting).roles["value"].found
+    (zero, of_zero), (one, of_one) = asked
+    assert (zero, one) == ({0}, {1})
+    prior = np.bincount(setting.prepared.split("train").labels) / len(setting.prepared.split("train"))
+    assert np.array_equal(found, of_one + np.log(prior[1]) > of_zero + np.log(prior[0]))
 
 
 def test_shares_of_each_class_leave_out_what_was_not_asked() -> None:

@@ -81,6 +81,12 @@ def test_the_baseline_is_the_better_of_no_translation_and_the_rival_s(amount: fl
     assert finding.baseline == baseline
 
 
+def test_a_rival_that_does_not_translate_this_way_is_none() -> None:
+    rival = Run(translate_back=shifted(100))
+    finding = find_resemblance("translate", setting(Run(translate=shifted(150)), rival, "pairs", aligned=True))
+    assert finding.baseline == IDENTITY
+
+
 def test_an_error_is_against_the_true_translation_and_beside_no_translation() -> None:
     finding = find_error("translate", setting(BOTH, keys="pairs", aligned=True))
     for role, output in (("value", from_bytes(DARK) + np.float32(150 / 255)), ("baseline", from_bytes(DARK))):

@@ -131,11 +131,13 @@ def test_what_was_good_is_the_same_after_a_kill(tmp_path: Path) -> None:
     assert first == second
 
 
-@pytest.mark.parametrize(("step", "before", "rings"), [(2, False, False), (2, True, True), (12, False, True)])
+@pytest.mark.parametrize(
+    ("step", "before", "rings"), [(2, False, False), (1, True, False), (2, True, True), (12, False, True)]
+)
 def test_samples_that_are_alike_ring_after_good_ones_or_at_the_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], step: int, before: bool, rings: bool
 ) -> None:
-    """An untrained generator is no collapse."""
+    """An untrained generator is no collapse; nor is one that a resumed training is about to make good again."""
     if before:
         collapse(tmp_path, 2)
         capsys.readouterr()
