@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from genfoundry import losses
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase
 from genfoundry.networks.convnet import halvings, init_weights, shifted
-from genfoundry.networks.lpips import LPIPS
+from genfoundry.networks.lpips import SMALLEST, LPIPS
 from genfoundry.networks.patchgan import patchgan
 from genfoundry.networks.projected import ProjectedDiscriminator
 from genfoundry.params import ParamsError, Strict
@@ -107,6 +107,8 @@ class Pix2Pix(GenerativeModel):
         self.params, self.data = params, data
         self.generator = UNetGenerator(data.shape, params.generator_channels, params.dropout)
         if params.perceptual:
+            if min(data.shape[1:]) * params.perceptual.enlarge < SMALLEST["alexnet"]:
+                raise ParamsError(f"perceptual.enlarge: AlexNet sees sides of {SMALLEST['alexnet']} pixels or more")
             self.lpips = LPIPS("alexnet")
         if params.adversarial:
             depth = data.shape[0] * (2 if params.conditional else 1)

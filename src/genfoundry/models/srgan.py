@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from genfoundry import losses
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
-from genfoundry.networks.lpips import LPIPS
-from genfoundry.params import Strict
+from genfoundry.networks.lpips import SMALLEST, LPIPS
+from genfoundry.params import ParamsError, Strict
 
 HALVINGS, SLOPE = 4, 0.2  # of the discriminator, figure 4
 
@@ -135,6 +135,8 @@ class SRGAN(GenerativeModel):
         self.data, self.game = data, params.game
         self.generator = Generator(params.channels, params.blocks, depth, data.scale)
         if params.game:
+            if min(data.shape[1:]) < SMALLEST["vgg16"]:
+                raise ParamsError(f"the perceptual loss sees sides of {SMALLEST['vgg16']} pixels or more")
             self.discriminator = Discriminator(params.game.channels, depth)
             self.lpips = LPIPS("vgg16")
 

@@ -52,6 +52,7 @@ TRUNKS: Mapping[str, tuple[Layer, ...]] = {
     ),
 }
 
+SMALLEST = {"vgg16": 16, "alexnet": 31}  # pixels of a side, so that there is something left to pool
 _PUBLISHED = {"vgg16": "VGG16_0", "alexnet": "AlexNet_0"}  # the trunks' names in the file
 
 
@@ -59,7 +60,7 @@ class LPIPS(nn.Module):
     """Two batches of images → their distances, equation 1, through a network that stays as it is.
 
     Its weights are buffers outside the state dict: they follow the module to its device, but no optimizer moves
-    them and no checkpoint or shipped file holds them. A side has at least 16 pixels for VGG16, 31 for AlexNet.
+    them and no checkpoint or shipped file holds them. A side has at least `SMALLEST` pixels.
     """
 
     def __init__(self, trunk: str) -> None:
