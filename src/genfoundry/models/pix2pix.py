@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from genfoundry import losses
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase
 from genfoundry.networks.convnet import halvings, init_weights, shifted
-from genfoundry.networks.lpips import SMALLEST, LPIPS
+from genfoundry.networks.lpips import LPIPS, SMALLEST
 from genfoundry.networks.patchgan import patchgan
 from genfoundry.networks.projected import ProjectedDiscriminator
 from genfoundry.params import ParamsError, Strict

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from genfoundry import losses
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
-from genfoundry.networks.lpips import SMALLEST, LPIPS
+from genfoundry.networks.lpips import LPIPS, SMALLEST
 from genfoundry.params import ParamsError, Strict
 
 HALVINGS, SLOPE = 4, 0.2  # of the discriminator, figure 4
