@@ -145,10 +145,10 @@ def r1(network: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
 
 
 def path_lengths(image: Tensor, w: Tensor) -> Tensor:
-    """‖J_wᵀ y‖ for y ~ N(0, 1)/√(H·W), of images (N, C, H, W) made from w (N, layers, w_dim) → (N,), to derive.
+    """‖J_wᵀ y‖ for y ~ N(0, 1)/√(H·W), of images (N, C, H, W) made from w (N, layers, w_dim) → (N,).
 
-    Karras et al. 2020, equation 4; y, and the mean of squares over layers, as in the authors' code, so that lengths
-    grow with neither the image nor the layers.
+    Itself differentiable. Karras et al. 2020, equation 4; y and the mean of squares over layers are those of the
+    authors' code, so that lengths grow with neither the image nor the layers.
     """
     y = torch.randn_like(image) / math.sqrt(image.shape[2] * image.shape[3])
     (slope,) = torch.autograd.grad((image * y).sum(), w, create_graph=True)

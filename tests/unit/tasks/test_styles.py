@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
-from genfoundry.export import onnx
-from genfoundry.models import build
 from genfoundry.pictures import to_bytes
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.tasks import styles
 from tests.unit import tiny
+from tests.unit.tasks.made import generator, setting, untrained
 
 MODEL = {
     "latent_dim": 4,
@@ -26,16 +23,9 @@ MODEL = {
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("stylegan")
-    model = build("stylegan", MODEL, tiny.DATA).eval()
+    model = untrained("stylegan", MODEL)
     model.generator.mapping.average.normal_()
-    onnx.write(model.graphs()[0], folder / "generate.onnx", tiny.ABOUT, opset=20)
-    return Artifact.load(folder)
-
-
-def setting(artifact: Artifact) -> SimpleNamespace:
-    return SimpleNamespace(artifact=artifact, seed=0)
+    return generator(model, tmp_path_factory.mktemp("stylegan"))
 
 
 def test_only_a_generator_with_styles_is_asked(artifact: Artifact, shipped: Path) -> None:

@@ -1,34 +1,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
-from genfoundry.export import onnx
-from genfoundry.models import build
 from genfoundry.pictures import to_bytes
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.tasks import turned
 from tests.unit import tiny
+from tests.unit.tasks.made import generator, setting, untrained
 
 MODEL = {"alpha": 0.02, "depth": 1, "hidden": 4, "context": 0, "temperature": 0.7}
 
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("flow")
-    model = build("flow", MODEL, tiny.DATA).eval()
-    generate = next(graph for graph in model.graphs() if graph.name == "generate")
-    onnx.write(generate, folder / "generate.onnx", tiny.ABOUT, opset=20)
-    return Artifact.load(folder)
-
-
-def setting(artifact: Artifact) -> SimpleNamespace:
-    return SimpleNamespace(artifact=artifact, seed=0)
+    model = untrained("flow", MODEL)
+    return generator(model, tmp_path_factory.mktemp("flow"))
 
 
 def test_only_a_generator_with_something_to_turn_is_asked(artifact: Artifact, shipped: Path) -> None:
