@@ -16,7 +16,11 @@ from genfoundry.params import read
 
 SOURCE = Path("src/genfoundry")
 MODULES = sorted(SOURCE.rglob("*.py"))
-PIPELINE = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"]
+PIPELINE = {
+    name: stage
+    for file in (Path("dvc.yaml"), *Path("stages").glob("*/dvc.yaml"))
+    for name, stage in YAML(typ="safe", pure=True).load(file)["stages"].items()
+}
 COMMANDS = {"repro", "run_profile", "start_profile", "ui"}  # scripts that are no stages
 STAGES = sorted(p.stem for p in Path("pipelines").glob("*.py") if p.stem not in COMMANDS)
 

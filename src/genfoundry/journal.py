@@ -130,7 +130,7 @@ def recording(
             "run": run,
             "experiment": experiment,
             "identity": identity,
-            "dvc.stage": os.environ.get("DVC_STAGE", f"{stage}@{run}"),
+            "dvc.stage": os.environ.get("DVC_STAGE", f"{stage}@{run}").rpartition(":")[2],
             "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
             **git_state(),
         }
@@ -187,7 +187,7 @@ def forget_others(name: str, current: Path) -> None:
 
 def git_state() -> dict[str, str]:
     """Commit, and whether the tree differs from it in anything but what the pipeline itself writes."""
-    written = (":!dvc.lock", ":!metrics", ":!reports", ":!*.gitignore")
+    written = (":!*dvc.lock", ":!metrics", ":!reports", ":!*.gitignore")
     try:
         commit = _git("rev-parse", "HEAD")
         dirty = bool(_git("status", "--porcelain", "--", ".", *written))

@@ -38,13 +38,18 @@ def repro(runs: Sequence[str] = ()) -> int:
         )
     refetch(params)
     with followed(params.tracking):
-        code = dvc("repro", "--keep-going", *(f"package@{run}" for run in runs))
+        code = dvc("repro", "--keep-going", *(target("package", run) for run in runs))
         if (runs or code) and all(Path(folder).exists() for folder in REPORTED):
             # What did finish is reported, although the report as a target would want all of it.
             code = dvc("repro", "--quiet", "--single-item", "report") or code
     synchronise(params)
     summarise(params, code)
     return code
+
+
+def target(stage: str, run: str) -> str:
+    """What DVC calls a run's stage."""
+    return f"stages/{stage}/dvc.yaml:{stage}@{run}"
 
 
 def _checked() -> Params:
@@ -195,7 +200,7 @@ def start_profile(name: str, steps: int, runs: Sequence[str] = ()) -> int:
     if unknown:
         raise ParamsError(f"runs: there is no {', '.join(unknown)} in this profile, which has {', '.join(known)}")
     own = read(profile_file(name))["runs"]
-    targets = [f"export@{run}" for run in runs or own]
+    targets = [target("export", run) for run in runs or own]
     return python("-m", "dvc", "repro", "--keep-going", *targets, folder=clone)
 
 

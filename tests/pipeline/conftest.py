@@ -121,7 +121,7 @@ class Workspace:
 def executed(done: subprocess.CompletedProcess[str]) -> set[str]:
     """Names of the stages whose command DVC ran."""
     lines = [line for line in done.stdout.splitlines() if line.startswith("Running stage '")]
-    return {line.split("'")[1] for line in lines}
+    return {line.split("'")[1].rpartition(":")[2] for line in lines}
 
 
 def _safely(path: Path) -> list[dict]:

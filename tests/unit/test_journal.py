@@ -160,8 +160,8 @@ def test_git_state_ignores_what_the_pipeline_writes(workspace: Path) -> None:
     clean = git_state()
     assert len(clean["git.commit"]) == 40
     assert clean["git.dirty"] == "false"
-    for name in ("dvc.lock", "metrics/tiny.json", "reports/leaderboard.csv"):
-        Path(name).parent.mkdir(exist_ok=True)
+    for name in ("dvc.lock", "stages/train/dvc.lock", "metrics/tiny.json", "reports/leaderboard.csv"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text("written by a stage")
     assert git_state() == clean
     Path("params.yaml").write_text("seed: 1\n")
