@@ -13,11 +13,16 @@ SUBSET_SEED = 0  # of the protocol: the same rows for model, baseline and floor
 def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
     """The unbiased estimate (their equation 4) of features (n, D) twice, with k(x, y) = (x·y/D + 1)³."""
     a, b = a.astype(np.float64), b.astype(np.float64)
-    n, m, width = len(a), len(b), a.shape[1]
-    k_aa, k_bb, k_ab = ((x @ y.T / width + 1.0) ** 3 for x, y in ((a, a), (b, b), (a, b)))
+    n, m = len(a), len(b)
+    k_aa, k_bb, k_ab = _cubic(a, a), _cubic(b, b), _cubic(a, b)
     within_a = (k_aa.sum() - np.trace(k_aa)) / (n * (n - 1))
     within_b = (k_bb.sum() - np.trace(k_bb)) / (m * (m - 1))
     return float(within_a + within_b - 2.0 * k_ab.mean())
+
+
+def _cubic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    k = x @ y.T / x.shape[1] + 1.0
+    return k * k * k  # numpy's power takes five times as long
 
 
 def kid_judge(evidence: Sampled, config: Evaluation) -> float:

@@ -23,7 +23,7 @@ class Runtime:
     def best(cls, precision: str = "fp32") -> Runtime:
         """The GPU where there is one, set to give the same bits twice."""
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
-        torch.use_deterministic_algorithms(True)
+        torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
         return cls(torch.device("cuda" if torch.cuda.is_available() else "cpu"), precision)
