@@ -13,6 +13,7 @@ from genfoundry.data.supply import offered, seen
 from genfoundry.judge.model import Judge
 from genfoundry.models import build
 from genfoundry.params import NO_WEIGHTS, PARAMS, Data, Dataset, Extractor, Params, ParamsError, Run, Training, load
+from genfoundry.spec import VOCABULARY
 
 HINTS = "`labels` gives labelled, `degradations` gives degraded and mask, the data set the rest"
 
@@ -67,6 +68,7 @@ def check_run(name: str, run: Run, dataset: Dataset) -> None:
         model = build(run.family, run.model, spec, f"runs.{name}.model")
     check_weights(f"runs.{name}.weights", run, model)
     check_sides(f"runs.{name}.data", run.data, model, dataset.shape)
+    check_scale(f"runs.{name}.data", run.data, model, dataset.shape)
     check_optimizers(f"runs.{name}.training", run.family, model, run.training)
     check_labels(f"runs.{name}.data", run, model)
     lacking = sorted(model.needs - offered(dataset, run.data))
@@ -117,6 +119,20 @@ def check_sides(path: str, data: Data, model: GenerativeModel, shape: tuple[int,
     taken = [spec for graph in model.graphs() for spec in graph.inputs.values() if spec.kind == "image"]
     if data.patch and not all(isinstance(side, str) for spec in taken for side in spec.shape[2:]):
         raise ParamsError(f"{path}.patch: this family takes images of one size")
+
+
+def check_scale(path: str, data: Data, model: GenerativeModel, shape: tuple[int, int, int]) -> None:
+    """What restores degraded images takes them as small as they are.
+
+    Raises:
+        ParamsError: it wants them in full size.
+    """
+    depth, height, width = shape
+    small = (1, depth, height // data.scale, width // data.scale)
+    restoring = [graph for graph in model.graphs() if "degraded" in VOCABULARY[graph.name].takes]
+    taken = [spec for graph in restoring for spec in graph.inputs.values() if spec.kind == "image"]
+    if not all(spec.fits(small) for spec in taken):
+        raise ParamsError(f"{path}.degradations.scale: this family restores images of {height}×{width} alone")
 
 
 def check_labels(path: str, run: Run, model: GenerativeModel) -> None:

@@ -54,6 +54,7 @@ def test_each_profile_fits_the_runs_it_changes(name: str, tmp_path: Path) -> Non
             "runs.tiny.training.optimizers: vae needs exactly ['vae'], there are ['generator']",
         ),
         ({f"{TINY}__data__degradations": {"scale": 3}}, "runs.tiny.data.degradations.scale: 8 pixels cannot be"),
+        ({f"{TINY}__data__degradations": {"scale": 2}}, "runs.tiny.data.degradations.scale: this family restores"),
         ({f"{TINY}__data__patch": 16}, "runs.tiny.data.patch: 16 pixels are more than the images have"),
         ({f"{TINY}__data__patch": 4}, "runs.tiny.data.patch: this family takes images of one size"),
         (
