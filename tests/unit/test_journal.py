@@ -103,7 +103,8 @@ def test_history_does_not_depend_on_the_clock_or_the_order(tmp_path: Path, monke
     assert history_csv(history(tmp_path, order=-1)) == first
 
 
-def test_recording_copies_the_journal_on_success(workspace: Path) -> None:
+def test_recording_copies_the_journal_on_success(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_STAGE", "stages/train/dvc.yaml:train@tiny")
     with recording("tiny", "train", experiment="dots", identity="f" * 64, tracking=OFF) as journal:
         journal.metrics(1, {"loss": 1.0})
         assert not Path("journal/tiny/train.jsonl").exists()
