@@ -44,7 +44,7 @@ bench: $(READY)
 	@$(BIN)/python benchmarks/training.py
 
 clean:  ## what the pipeline made; the data's downloads stay in DVC's cache
-	rm -rf build data dist history journal judges models onnx plots snapshots weights/*/ .checkpoints
+	rm -rf build data dist .features history journal judges models onnx plots references snapshots weights/*/ extractors/*/ .checkpoints
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -12,7 +12,18 @@ from genfoundry.contract import DataSpec, GenerativeModel, Learner
 from genfoundry.data.supply import offered, seen
 from genfoundry.judge.model import Judge
 from genfoundry.models import build
-from genfoundry.params import NO_WEIGHTS, PARAMS, Data, Dataset, Extractor, Params, ParamsError, Run, Training, load
+from genfoundry.params import (
+    NO_WEIGHTS,
+    PARAMS,
+    Data,
+    Dataset,
+    Params,
+    ParamsError,
+    PublishedJudge,
+    Run,
+    Training,
+    load,
+)
 from genfoundry.spec import VOCABULARY
 
 HINTS = "`labels` gives labelled, `degradations` gives degraded and mask, the data set the rest"
@@ -49,7 +60,7 @@ def check_judge(name: str, dataset: Dataset) -> None:
     Raises:
         ParamsError: with the dotted path.
     """
-    if isinstance(dataset.judge, Extractor):
+    if isinstance(dataset.judge, PublishedJudge):
         return
     with torch.device("meta"):
         judge = Judge(dataset.judge.channels, dataset.judge.features, DataSpec(dataset.shape, dataset.classes))

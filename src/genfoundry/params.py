@@ -37,6 +37,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Part = Literal["train_images", "train_labels", "test_images", "test_labels"]
 Degradation = Literal["noise", "mask", "scale"]  # functions of data/degradations.py
 Hashed = Literal[Part, "tree"]  # what a digest is of: arrays, or all images in files
+Extractor = Literal["efficientnet_lite0", "inception_2015"]  # of `weights`, and of `judge/published.py`
 Layout = Literal["classes", "pairs", "domains"]  # "image" [and "label"]; "source" and "target"; "a" and "b"
 Folder = Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")]  # the name of one that is not hidden
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -182,10 +183,10 @@ class Judge(Strict):
     training: Training
 
 
-class Extractor(Strict):
+class PublishedJudge(Strict):
     """A published network that gives features where there are no labels to train a judge with."""
 
-    extractor: Literal["efficientnet_lite0"]  # an entry of `weights`, and of `judge/extractor.py`
+    extractor: Literal["efficientnet_lite0"]
     size: Annotated[int, Field(ge=32)]  # pixels of a side, to which images are resized
 
 
@@ -210,7 +211,7 @@ class Dataset(Strict):
     licence: str
     limit: PositiveInt | None = None  # images kept of each split
     judge: Annotated[
-        Annotated[Judge, Tag("[trained]")] | Annotated[Extractor, Tag("[published]")], Discriminator(_kind)
+        Annotated[Judge, Tag("[trained]")] | Annotated[PublishedJudge, Tag("[published]")], Discriminator(_kind)
     ]
 
     @field_validator("sources")
@@ -259,7 +260,7 @@ class Dataset(Strict):
 
     @field_validator("judge")
     @classmethod
-    def _learns_from_labels(cls, judge: Judge | Extractor, info: ValidationInfo) -> Judge | Extractor:
+    def _learns_from_labels(cls, judge: Judge | PublishedJudge, info: ValidationInfo) -> Judge | PublishedJudge:
         if isinstance(judge, Judge) and info.data.get("classes") == ():
             raise ValueError("without classes there is nothing to train on: name a published extractor")
         return judge
@@ -360,7 +361,12 @@ class Augmentation(Strict):
 class Evaluation(Strict):
     """The protocol that all scores share."""
 
-    samples: Annotated[int, Field(ge=100)]
+    samples: Annotated[int, Field(ge=100)]  # that a generator makes
+    held_out: Annotated[
+        int, Field(ge=100)
+    ]  # images that are reconstructed, classified, given a likelihood, at most
+    extractors: tuple[Extractor, ...]  # published networks that see samples too, beside each data set's judge
+    extracted: Annotated[int, Field(ge=100)]  # samples that these see, which takes them seconds for each hundred
     kid_subsets: PositiveInt
     kid_subset_size: Annotated[int, Field(ge=2)]
     mode_share: Fraction  # of a fair share, from which a class counts as covered
@@ -370,6 +376,8 @@ class Evaluation(Strict):
 
     @model_validator(mode="after")
     def _subsets_fit(self) -> Evaluation:
+        if self.extracted > self.samples:
+            raise ValueError(f"extracted must be at most samples ({self.samples})")
         if self.kid_subset_size > self.samples:
             raise ValueError(f"kid_subset_size must be at most samples ({self.samples})")
         return self
@@ -479,6 +487,9 @@ def load(file: Path = PARAMS) -> Params:
 
 def _unknown(params: Params) -> Iterator[str]:
     """A line for each name that stands for nothing."""
+    for extractor in params.evaluation.extractors:
+        if extractor not in params.weights:
+            yield f"evaluation.extractors: there is no weights.{extractor}"
     for name, dataset in params.datasets.items():
         if dataset.judge.extractor not in (NO_WEIGHTS, *params.weights):
             yield f"datasets.{name}.judge.extractor: there is no weights.{dataset.judge.extractor}"

@@ -38,7 +38,8 @@ def repro(runs: Sequence[str] = ()) -> int:
         )
     refetch(params)
     with followed(params.tracking):
-        code = dvc("repro", "--keep-going", *(target("package", run) for run in runs))
+        # The report wants all runs, and nothing that they do without: unused weights stay where they are.
+        code = dvc("repro", "--keep-going", *([target("package", run) for run in runs] or ["report"]))
         if (runs or code) and all(Path(folder).exists() for folder in REPORTED):
             # What did finish is reported, although the report as a target would want all of it.
             code = dvc("repro", "--quiet", "--single-item", "report") or code

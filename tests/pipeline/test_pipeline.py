@@ -74,7 +74,7 @@ def test_every_artifact_is_there(built):
     runs = ("autoencoder", "vae", "gan", "dcgan")
     for dataset in ("mnist", "fashion_mnist"):
         assert (built.path / f"data/prepared/{dataset}/train_images.npy").exists()
-        assert built.json(f"judges/{dataset}/judge.json")["accuracy"] > 0.5
+        assert built.json(f"judges/{dataset}/extractor.json")["accuracy"] > 0.5
     for run in runs:
         for file in ("weights.safetensors", "run.json"):
             assert (built.path / f"models/{run}/{file}").exists()

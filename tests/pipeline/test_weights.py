@@ -2,13 +2,22 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torchmetrics.image.fid import FrechetInceptionDistance
 
+import genfoundry.torchvision_shim  # noqa: F401  (before torchmetrics)
 from genfoundry.data.pretrained import fetch_weights, read_weights
+from genfoundry.judge.extractor import squares
+from genfoundry.metrics.frechet import frechet_distance
 from genfoundry.networks.efficientnet_lite import MEAN, STD, EfficientNetLite0
+from genfoundry.networks.inception import MEAN as ZERO
+from genfoundry.networks.inception import SIZE, Inception
 from genfoundry.networks.lpips import LPIPS
 from genfoundry.params import Weights, read, validate
+from genfoundry.pictures import to_bytes
+from tests.unit.networks.made import inception_for_torchmetrics
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
 
@@ -39,6 +48,29 @@ def test_lpips_gives_what_its_authors_package_gives(tmp_path, trunk, distance):
     network.load_published(published(f"lpips_{trunk}", tmp_path))
     x = picture(64)
     assert float(network(x, x.flip(3))) == pytest.approx(distance, abs=1e-5)
+
+
+@torch.no_grad()
+def test_fid_is_what_torchmetrics_gives_by_the_same_weights(tmp_path):
+    network = Inception().eval()
+    network.load_published(published("inception_2015", tmp_path / "weights"))
+    by_torchmetrics = FrechetInceptionDistance(
+        feature_extractor_weights_path=inception_for_torchmetrics(network, tmp_path / "inception.pth")
+    ).set_dtype(torch.float64)
+    sets = [collage(20, side, seed) for seed, side in enumerate((64, 320))]  # enlarged, and made smaller
+    features = []
+    for real, images in zip((False, True), sets, strict=True):
+        by_torchmetrics.update(torch.from_numpy(images), real=real)
+        features.append(np.asarray(network((torch.from_numpy(squares(images, SIZE, "bilinear")) - ZERO) / ZERO)))
+    assert frechet_distance(*features) == pytest.approx(float(by_torchmetrics.compute()), rel=1e-3)
+
+
+def collage(count: int, side: int, seed: int) -> np.ndarray:
+    """(count, 3, side, side) uint8: four colours in the corners, blended, with some grain."""
+    rng = np.random.default_rng(seed)
+    corners = torch.from_numpy(rng.random((count, 3, 2, 2), dtype=np.float32))
+    smooth = torch.nn.functional.interpolate(corners, (side, side), mode="bilinear", align_corners=True).numpy()
+    return to_bytes(smooth + 0.05 * rng.standard_normal(smooth.shape))
 
 
 @torch.no_grad()

@@ -10,11 +10,11 @@ import pytest
 from genfoundry.params import (
     Dataset,
     Evaluation,
-    Extractor,
     Gate,
     Judge,
     Optimizer,
     ParamsError,
+    PublishedJudge,
     Training,
     flatten,
     load,
@@ -181,7 +181,7 @@ def test_several_mistakes_are_as_many_lines(params_file: Callable[..., Path]) ->
 def test_a_judge_is_trained_or_published(params_file: Callable[..., Path]) -> None:
     assert isinstance(load(params_file()).datasets["dots"].judge, Judge)
     published = load(params_file(**{f"{DOTS}__judge": tiny.EFFNET})).datasets["dots"].judge
-    assert published == Extractor(extractor="efficientnet_lite0", size=64)
+    assert published == PublishedJudge(extractor="efficientnet_lite0", size=64)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,9 @@ _PARAMS: dict[str, Any] = {
     },
     "evaluation": {
         "samples": 100,
+        "held_out": 100,
+        "extractors": [],
+        "extracted": 100,
         "kid_subsets": 2,
         "kid_subset_size": 10,
         "mode_share": 0.1,
@@ -111,7 +114,7 @@ def params_tree(**changes: Any) -> dict[str, Any]:
 
 def evaluation(**changes: Any) -> Evaluation:
     """The protocol of `params_tree`, changed."""
-    return Evaluation(**{**_PARAMS["evaluation"], **changes})
+    return Evaluation(**{**_PARAMS["evaluation"], "extractors": (), **changes})
 
 
 def training(**changes: Any) -> Training:

@@ -1,4 +1,4 @@
-"""Arrays out of the two kinds of pickle that weights are published in, by an unpickler that builds nothing else.
+"""Arrays out of the kinds of pickle that weights are published in, by an unpickler that builds nothing else.
 
 A pickle is a program: loading it calls whatever it names. What makes this safe is `find_class`, through which every
 name has to pass: instead of what the file names it gives stand-ins defined here, which only note what they are
@@ -11,7 +11,8 @@ from __future__ import annotations
 import io
 import pickle
 import re
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from genfoundry.data.sources import SourceError
 from genfoundry.params import flatten
 
 TORCH = 0x1950A86A20F9469CFC6C  # the first object of a file that torch wrote before 1.6
+ARCHIVE = b"PK"  # the first bytes of one that it writes since
+SCRIPT = "__torch__."  # begins the names of a TorchScript's own classes
 
 
 class StateDict(dict):
@@ -28,6 +31,14 @@ class StateDict(dict):
 
     def __setstate__(self, _: Any) -> None:
         """Attributes are not needed."""
+
+
+class ScriptModule(dict):
+    """Stands in for a module of a TorchScript, whose class is code in the file: its attributes, and no method."""
+
+    def __setstate__(self, attributes: Mapping[str, Any]) -> None:
+        """What the file says they are."""
+        self.update(attributes)
 
 
 class Dtype:
@@ -85,6 +96,7 @@ STAND_INS: Mapping[tuple[str, str], Any] = {
     ("torch", "FloatStorage"): "<f4",
     ("torch", "LongStorage"): "<i8",
     ("torch._utils", "_rebuild_tensor_v2"): View,
+    ("torch.jit._pickle", "build_intlist"): list,
 }
 
 
@@ -93,6 +105,8 @@ class ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Every name of the file comes through here, before anything is called."""
+        if module.startswith(SCRIPT):
+            return ScriptModule
         if (module, name) not in STAND_INS:
             raise SourceError(f"the file asks for {module}.{name}, which is no array: refused, and nothing was run")
         return STAND_INS[module, name]
@@ -104,13 +118,15 @@ class ArraysOnly(pickle.Unpickler):
 
 
 def read_arrays(content: bytes) -> dict[str, np.ndarray]:
-    """Arrays by dotted names, from nested mappings of NumPy arrays or a state dict that torch wrote before 1.6.
+    """Arrays by dotted names: from nested mappings of NumPy arrays, a state dict, or a TorchScript's modules.
 
     Raises:
         SourceError: damaged, of another kind, or hostile.
     """
     try:
         stream = io.BytesIO(content)
+        if content.startswith(ARCHIVE):
+            return {name: value.copy(order="C") for name, value in _archived(stream)}
         tree = ArraysOnly(stream).load()
         values = _torch(stream) if tree == TORCH else {key: leaf.value() for key, leaf in flatten(tree)}
         return {str(name): value.copy(order="C") for name, value in values.items()}
@@ -137,3 +153,20 @@ def _torch(stream: io.BytesIO) -> dict[str, np.ndarray]:
     sizes = {key: numbers(code).itemsize for key, code in (view.storage for view in state.values())}
     storages = {key: stream.read(sizes[key] * int.from_bytes(stream.read(8), "little")) for key in keys}
     return {name: view.value(storages) for name, view in state.items()}
+
+
+def _archived(stream: io.BytesIO) -> Iterator[tuple[str, np.ndarray]]:
+    """Of a zip file: one pickle, and a file for each storage beside it. Its code is not read."""
+    with zipfile.ZipFile(stream) as archive:
+        (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        tree = ArraysOnly(io.BytesIO(_stored(archive, pickled))).load()
+        views = {name: leaf for name, leaf in flatten(tree) if isinstance(leaf, View)}
+        folder = pickled.removesuffix("data.pkl") + "data/"
+        for name, view in views.items():
+            yield name, view.value({view.storage[0]: _stored(archive, folder + view.storage[0])})
+
+
+def _stored(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise SourceError(f"{name} is compressed, as torch writes none: it might be larger than memory")
+    return archive.read(name)

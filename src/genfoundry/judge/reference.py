@@ -1,94 +1,112 @@
-"""A judge at work: what it sees in samples, beside what it saw in the real images."""
+"""What an extractor saw in a data set's images, and samples beside it."""
 
 from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from genfoundry.files import read_json, sha256_file
-from genfoundry.metrics import Sampled
-from genfoundry.pictures import from_bytes
-from genfoundry.runtime.artifact import Artifact, ShippedGraph
+from genfoundry.data.batches import Prepared
+from genfoundry.files import folder_atomic
+from genfoundry.judge.extractor import Extractor
+from genfoundry.metrics import Sampled, Seen
+from genfoundry.params import load_dataset
+from genfoundry.spec import IMAGE_KEYS
 
-ABOUT = "judge.json"
-REFERENCE = "reference.npz"
+JUDGES, PUBLISHED, REFERENCES = Path("judges"), Path("extractors"), Path("references")
+FLOOR_SEED = 0  # of the protocol: which training images take the samples' place
+OWN = "judge"  # the file of what the data set's own judge saw
 
-Seen = tuple[np.ndarray, np.ndarray | None]  # features (N, D) and, where the judge knows classes, labels (N,)
+
+def measure_dataset(name: str) -> None:
+    """What the data set's judge, and each of `evaluation.extractors`, sees in its images: once for all runs."""
+    params, _ = load_dataset(name)
+    prepared = Prepared(Path("data/prepared") / name)
+    folders = {OWN: JUDGES / name} | {entry: PUBLISHED / entry for entry in params.evaluation.extractors}
+    with folder_atomic(REFERENCES / name) as target:
+        for entry, folder in folders.items():
+            found: Any = measured(Extractor(folder), prepared, params.seed)
+            np.savez(target / f"{entry}.npz", **found)
+            print(f"{name}: seen by {entry}", flush=True)
+
+
+def measured(extractor: Extractor, prepared: Prepared, seed: int) -> dict[str, np.ndarray]:
+    """Features and logits of both splits, by `key`.
+
+    Of training images as many as there are held-out ones, at random; by a judge, which is fast, all that stand
+    alone: a generator may have copied any of them.
+    """
+    found: dict[str, np.ndarray] = {}
+    for images in IMAGE_KEYS[prepared.layout]:
+        test, train = (prepared.split(name).arrays[images] for name in ("test", "train"))
+        every = prepared.layout == "classes" and not extractor.is_published
+        rows = np.random.default_rng(seed).permutation(len(train))[: None if every else len(test)]
+        for split, real in (("test", test), ("train", train[np.sort(rows)])):
+            seen = extractor.look(np.asarray(real), f"{split} {images}")
+            found[key(split, images, "features")] = seen.features
+            if seen.logits is not None:
+                found[key(split, images, "logits")] = seen.logits
+    return found
 
 
 def key(split: str, images: str, what: str) -> str:
-    """The name in `reference.npz` of the features or labels of a split's array of images."""
+    """The name of the features or logits of a split's array of images."""
     return f"{split}_{images}_{what}"
 
 
-def look(graph: ShippedGraph, images: np.ndarray) -> Seen:
-    """What a judge's file sees in images (N, C, H, W) uint8."""
-    answer = graph(image=from_bytes(images))
-    if isinstance(answer, dict):
-        return answer["features"], answer["logits"].argmax(axis=1)
-    return answer, None
-
-
 class Reference:
-    """The folder that the judge stage wrote. `images` is the key in a batch of those that are compared with."""
+    """An extractor and what it saw in a data set. `images` is the key in a batch of what is compared with."""
 
-    def __init__(self, folder: Path, classes: int) -> None:
-        self._folder, self._classes = folder, classes
+    def __init__(self, extractor: Extractor, file: Path) -> None:
+        self._extractor, self._file = extractor, file
+        self._seen: dict[tuple[str, str], Seen] = {}
 
     @cached_property
     def _real(self) -> dict[str, np.ndarray]:
-        with np.load(self._folder / REFERENCE) as arrays:
+        with np.load(self._file) as arrays:
             return dict(arrays)
 
-    @cached_property
-    def _graph(self) -> ShippedGraph:
-        (graph,) = Artifact.load(self._folder).graphs.values()
-        return graph
-
-    @cached_property
+    @property
     def protocol(self) -> dict[str, str]:
-        """What a score measured with this judge says of it: extractor, SHA-256 of its file, resizing if any."""
-        return {**read_json(self._folder / ABOUT)["protocol"], "sha256": sha256_file(self._graph.path)}
+        """What a score says of its extractor."""
+        return self._extractor.protocol
 
     @property
     def knows_classes(self) -> bool:
-        """Whether evidence has labels."""
-        return "logits" in self._graph.outputs
+        """Whether evidence has logits."""
+        return self._extractor.knows_classes
 
-    @property
-    def test_features(self) -> np.ndarray:
-        """(M, D) of the held-out real images."""
-        return self.features("test")
-
-    def features(self, split: str, images: str = "image") -> np.ndarray:
-        """(M, D) of real images."""
-        return self._real[key(split, images, "features")]
+    def real(self, split: str, images: str = "image") -> Seen:
+        """What it saw in the real images."""
+        if (split, images) not in self._seen:
+            features = self._real[key(split, images, "features")]
+            self._seen[split, images] = Seen(features, self._real.get(key(split, images, "logits")))
+        return self._seen[split, images]
 
     def see(self, samples: np.ndarray, images: str = "image") -> Sampled:
         """Evidence on samples (N, C, H, W) uint8."""
-        return self._against_test(look(self._graph, samples), images)
+        seen = self._extractor.look(samples, "samples")
+        return Sampled(seen, self.real("test", images), self.real("train", images), self.protocol["extractor"])
 
     def classify(self, samples: np.ndarray) -> np.ndarray:
         """(N,) classes of samples (N, C, H, W) uint8.
 
         Raises:
-            ValueError: the judge knows no classes.
+            MetricError: the extractor knows no classes.
         """
-        _, labels = look(self._graph, samples)
-        if labels is None:
-            raise ValueError(f"{self.protocol['extractor']} knows no classes")
-        return labels
+        return self._extractor.look(samples).labels
 
     def floor(self, count: int, images: str = "image") -> Sampled:
         """Evidence on as many real training images, or all there are: what a perfect generator would score."""
-        features, labels = self.features("train", images), self._labels("train", images)
-        return self._against_test((features[:count], None if labels is None else labels[:count]), images)
+        train = self.real("train", images)
+        rows = np.sort(np.random.default_rng(FLOOR_SEED).permutation(len(train))[:count])
+        return Sampled(train.take(rows), self.real("test", images), extractor=self.protocol["extractor"])
 
-    def _against_test(self, seen: Seen, images: str) -> Sampled:
-        real = self.features("test", images), self._labels("test", images)
-        return Sampled(*seen, *real, self._classes, self.protocol["extractor"])
 
-    def _labels(self, split: str, images: str) -> np.ndarray | None:
-        return self._real.get(key(split, images, "labels"))
+def references(dataset: str, extractors: tuple[str, ...] = ()) -> tuple[Reference, ...]:
+    """The judge's first, then those of published networks."""
+    own = Reference(Extractor(JUDGES / dataset), REFERENCES / dataset / f"{OWN}.npz")
+    others = [Reference(Extractor(PUBLISHED / name), REFERENCES / dataset / f"{name}.npz") for name in extractors]
+    return own, *others

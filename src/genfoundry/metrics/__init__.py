@@ -2,15 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from genfoundry.params import Evaluation
 
 JUDGE = "judge"  # the extractor that was trained on the data set itself
+INCEPTION = "inception"  # that which FID and KID are defined on
+
+T = TypeVar("T")
+
+
+class MetricError(ValueError):
+    """What cannot be scored; the message says why."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score and how far it may be off."""
+
+    value: float
+    stderr: float | None = None
+    std: float | None = None  # over the subsets that the value is a mean of, where it is one
+
+
+def standard_error(*influences: np.ndarray) -> float:
+    """Of a value, by the influence (N,) that each observation has on it; one array for each independent set.
+
+    The infinitesimal jackknife (Efron 1982, chapter 6), to which the bootstrap's error tends. Of a mean over
+    observations, they are their own influences.
+    """
+    return float(np.sqrt(sum(pulls.var(ddof=1) / len(pulls) for pulls in influences)))
+
+
+def mean(scores: np.ndarray) -> Estimate:
+    """Of (N,) scores, each of one observation; of a single one, or an infinite one, nobody knows the error."""
+    known = len(scores) > 1 and bool(np.isfinite(scores).all())
+    return Estimate(float(scores.mean(dtype=np.float64)), standard_error(scores) if known else None)
+
+
+@dataclass(frozen=True, eq=False)
+class Once:
+    """Remembers what was worked out about it: real images are in many comparisons."""
+
+    _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, make: Callable[[Any], T]) -> T:
+        """What `make` gives of it, worked out at the first asking."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return self._made[make]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen(Once):
+    """What an extractor sees in images.
+
+    Raises:
+        MetricError: not two images, or features that are not finite.
+    """
+
+    features: np.ndarray  # (N, D) float32
+    logits: np.ndarray | None = None  # (N, classes) float32, where it knows classes
+
+    def __post_init__(self) -> None:
+        if len(self.features) < 2:
+            raise MetricError(f"a set of {len(self.features)} images has no distribution; two are the least")
+        if not np.isfinite(self.features).all():
+            raise MetricError("features are not finite: the images or the extractor hold NaN or infinity")
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(N,) the likeliest classes.
+
+        Raises:
+            MetricError: the extractor knows no classes.
+        """
+        if self.logits is None:
+            raise MetricError("this extractor knows no classes")
+        return self.logits.argmax(axis=1)
+
+    def take(self, rows: np.ndarray | slice) -> Seen:
+        """Some of the images."""
+        return Seen(self.features[rows], None if self.logits is None else self.logits[rows])
 
 
 @dataclass(frozen=True)
@@ -22,32 +103,34 @@ class Paired:
     distances: np.ndarray | None = None  # (N,) as a published network sees them, where the run names one
 
 
-@dataclass(frozen=True)
-class Sampled:
-    """What the judge sees in a set of samples, and in the held-out real images."""
+@dataclass(frozen=True, eq=False)
+class Sampled(Once):
+    """What one extractor sees in a set of samples, and in the held-out real images."""
 
-    features: np.ndarray  # (N, D) float32
-    labels: np.ndarray | None  # (N,) the judge's classes, if it knows any
-    real_features: np.ndarray  # (M, D) float32
-    real_labels: np.ndarray | None  # (M,)
-    classes: int
+    samples: Seen
+    real: Seen
+    train: Seen | None = None  # images that the generator may have copied
     extractor: str = JUDGE
+
+    @property
+    def width(self) -> int:
+        """D, of the features."""
+        return self.real.features.shape[1]
 
     @property
     def few(self) -> bool:
         """Whether a covariance of the features would be singular."""
-        return min(len(self.features), len(self.real_features)) <= self.features.shape[1]
+        return min(len(self.samples), len(self.real)) <= self.width
 
     def class_shares(self) -> tuple[np.ndarray, np.ndarray]:
         """(classes,) twice: the share of each class that the judge sees in the samples, and in the real images.
 
         Raises:
-            ValueError: the judge knows no classes.
+            MetricError: the judge knows no classes.
         """
-        if self.labels is None or self.real_labels is None:
-            raise ValueError(f"{self.extractor} knows no classes")
         samples, real = (
-            np.bincount(labels, minlength=self.classes) / len(labels) for labels in (self.labels, self.real_labels)
+            np.bincount(seen.labels, minlength=seen.logits.shape[1]) / len(seen)  # type: ignore[union-attr]
+            for seen in (self.samples, self.real)
         )
         return samples, real
 
@@ -90,24 +173,24 @@ class Metric:
 
     name: str
     better: Literal["lower", "higher"]
-    compute: Callable[[Any, Evaluation], float]
+    compute: Callable[[Any, Evaluation], Estimate]
     definition: str
-    needs_labels: bool = False  # the judge's
-    needs_distances: bool = False  # between images, as a published network sees them
+    needs: Callable[[Any], bool] = lambda evidence: True  # whether such evidence allows it
     needs_many: bool = False  # images: with too few for a covariance of the features, it leads no board
-    stderr: Callable[[Any], float] | None = None  # of the value, where it is a mean over trials
-    distance: str = ""  # begins its name where a published network gives the features: fd_effnet is not fid_judge
+    leads_boards: bool = True  # may rank runs; what only warns does not
+    short: str = ""  # its name where a published network gives the features: fd_effnet is not fid_judge
 
     def fits(self, evidence: Any) -> bool:
         """Whether it can be computed."""
-        lacks_labels = self.needs_labels and evidence.labels is None
-        return not (lacks_labels or (self.needs_distances and evidence.distances is None))
+        return self.needs(evidence)
 
     def leads(self, evidence: Any) -> bool:
         """Whether it is sound enough to rank the runs of a board."""
-        return not (self.needs_many and evidence.few)
+        return self.leads_boards and not (self.needs_many and evidence.few)
 
     def called(self, evidence: Any) -> str:
         """Its name, which says whose features it was measured on."""
         extractor = getattr(evidence, "extractor", JUDGE)
-        return self.name if extractor == JUDGE else f"{self.distance}_{extractor}"
+        if extractor in (JUDGE, INCEPTION):
+            return self.name.replace(JUDGE, extractor)
+        return f"{self.short}_{extractor}"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 
-from genfoundry.metrics import Likelihood, Metric
-from genfoundry.metrics.nats import nats
+from genfoundry.metrics import Estimate, Likelihood, Metric, mean
 from genfoundry.params import Evaluation
 
 
-def bits_per_dim(evidence: Likelihood, config: Evaluation) -> float:
+def bits_per_dim(evidence: Likelihood, _: Evaluation) -> Estimate:
     """−log₂ p(x) / D."""
-    return -nats(evidence, config) / (evidence.dims * math.log(2.0))
+    return mean(-evidence.nats / (evidence.dims * math.log(2.0)))
 
 
 EXACT = Metric("bits_per_dim_exact", "lower", bits_per_dim, "−log₂ p(x) / D, mean over images")

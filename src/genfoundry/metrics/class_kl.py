@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from genfoundry.metrics import Metric, Sampled
+from genfoundry.metrics import Estimate, Metric, Sampled, standard_error
+from genfoundry.metrics.inception_score import knows_classes
 from genfoundry.params import Evaluation
 
 
-def class_kl(evidence: Sampled, _: Evaluation) -> float:
+def class_kl(evidence: Sampled, _: Evaluation) -> Estimate:
     """KL(samples' class histogram ‖ real images' class histogram) in nats, both as the judge sees them."""
     p, q = evidence.class_shares()
-    seen = p > 0
-    with np.errstate(divide="ignore"):
-        return float((p[seen] * np.log(p[seen] / q[seen])).sum())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_ratio = np.where(p > 0, np.log(p / q), 0.0)
+        value = float((p * log_ratio).sum())
+        pulls = log_ratio[evidence.samples.labels], -(p / q)[evidence.real.labels]
+    return Estimate(value, standard_error(*pulls) if np.isfinite(value) else None)
 
 
-METRIC = Metric("class_kl", "lower", class_kl, "KL of the judge's class histograms, nats", needs_labels=True)
+METRIC = Metric("class_kl", "lower", class_kl, "KL of the judge's class histograms, nats", needs=knows_classes)

@@ -1,37 +1,126 @@
-"""Fréchet distance between Gaussians fitted to features (Heusel et al. 2017, equation 6)."""
+"""Fréchet distance between Gaussians fitted to features (Heusel et al. 2017, equation 6), whole and by class."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from genfoundry.metrics import Metric, Sampled
+from genfoundry.metrics import Estimate, Metric, Sampled, Seen, standard_error
 from genfoundry.params import Evaluation
+
+HALVES_SEED = 0  # of the protocol: which samples are in which half
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean μ (D,) and covariance C = RᵀR of features (N, D), in float64, with R = Qᵀ(x − μ)/√(N−1)."""
+
+    mean: np.ndarray
+    root: np.ndarray  # R: (min(N, D), D), upper triangular
+
+
+def moments(features: np.ndarray) -> Moments:
+    """Of (N, D) features."""
+    mean, centred = _centred(features)
+    return Moments(mean, np.asarray(np.linalg.qr(centred, mode="r")))
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """‖μ_a − μ_b‖² + tr(C_a + C_b − 2 (C_a C_b)^½) of features (N, D) and (M, D), in float64.
+    """‖μ_a − μ_b‖² + tr(C_a + C_b − 2 (C_a C_b)^½) of features (N, D) and (M, D), in float64."""
+    return between(moments(a), moments(b))
 
-    tr (C_a C_b)^½ is the nuclear norm of A Bᵀ for centred features A/√(N−1) and B/√(M−1); with R from their QR
-    decompositions that is the nuclear norm of the D × D matrix R_a R_bᵀ: no matrix root, never negative.
+
+def between(a: Moments, b: Moments) -> float:
+    """The distance; tr (C_a C_b)^½ is the nuclear norm of R_a R_bᵀ: no matrix root, never negative."""
+    cross = np.linalg.svd(a.root @ b.root.T, compute_uv=False).sum()
+    traces = np.square(a.root).sum() + np.square(b.root).sum()
+    return float(np.square(a.mean - b.mean).sum() + traces - 2.0 * cross)
+
+
+def influences(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) and (M,) of the features on their distance.
+
+    With A = Q R the centred features over √(N−1), a row a adds ‖a‖² − [(M Mᵀ)^½]_aa for M = A Bᵀ, whose nuclear
+    norm is tr (C_a C_b)^½; its mean's share is 2 (x − μ_a)·(μ_a − μ_b).
     """
-    mean_a, root_a = _moments(a)
-    mean_b, root_b = _moments(b)
-    cross = np.linalg.svd(root_a @ root_b.T, compute_uv=False).sum()
-    traces = np.square(root_a).sum() + np.square(root_b).sum()
-    return float(np.square(mean_a - mean_b).sum() + traces - 2.0 * cross)
+    (mean_a, rows_a), (mean_b, rows_b) = _centred(a), _centred(b)
+    (q_a, root_a), (q_b, root_b) = np.linalg.qr(rows_a), np.linalg.qr(rows_b)
+    u, s, v = np.linalg.svd(root_a @ root_b.T, full_matrices=False)
+    return (
+        _pulls(rows_a, q_a @ u, s, mean_a - mean_b),
+        _pulls(rows_b, q_b @ v.T, s, mean_b - mean_a),
+    )
 
 
-def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean (D,) and an upper triangular R with RᵀR = C."""
+def _pulls(rows: np.ndarray, directions: np.ndarray, s: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    degrees = len(rows) - 1
+    spread = degrees * (np.square(rows).sum(axis=1) - np.square(directions) @ s)
+    return spread + 2.0 * np.sqrt(degrees) * (rows @ apart)
+
+
+def _centred(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     features = features.astype(np.float64)
     mean = features.mean(axis=0)
-    _, root = np.linalg.qr((features - mean) / np.sqrt(len(features) - 1))
-    return mean, root
+    return mean, (features - mean) / np.sqrt(len(features) - 1)
 
 
-def fid_judge(evidence: Sampled, _: Evaluation) -> float:
+def moments_of(seen: Seen) -> Moments:
+    """Of all that was seen; the real images' are worked out once."""
+    return moments(seen.features)
+
+
+def error_of(evidence: Sampled) -> float:
+    """The distance's standard error."""
+    return standard_error(*influences(evidence.samples.features, evidence.real.features))
+
+
+def fid_judge(evidence: Sampled, _: Evaluation) -> Estimate:
     """Samples against the held-out real images, on the judge's features: no FID of Inception's."""
-    return frechet_distance(evidence.features, evidence.real_features)
+    value = between(evidence.samples.once(moments_of), evidence.real.once(moments_of))
+    return Estimate(value, evidence.once(error_of))
+
+
+def fid_infinity(evidence: Sampled, _: Evaluation) -> Estimate:
+    """The distance of infinitely many samples, as its bias falls with 1/N (Chong & Forsyth 2020, section 3).
+
+    Of the line through the distance of all samples and the mean of that of two halves. To first order the halves'
+    errors cancel, so its standard error is that of the distance.
+    """
+    real, samples = evidence.real.once(moments_of), evidence.samples
+    halves = np.array_split(np.random.default_rng(HALVES_SEED).permutation(len(samples)), 2)
+    of_half = float(np.mean([between(moments(samples.features[half]), real) for half in halves]))
+    return Estimate(2.0 * between(samples.once(moments_of), real) - of_half, evidence.once(error_of))
+
+
+def class_fid(evidence: Sampled, _: Evaluation) -> Estimate:
+    """The mean over classes, as the judge sees them, of the distance between samples and real images of each."""
+    found = [fid_judge(part, _) for part in by_class(evidence)]
+    return Estimate(
+        float(np.mean([part.value for part in found])),
+        float(np.sqrt(np.sum([(part.stderr or 0.0) ** 2 for part in found])) / len(found)),
+    )
+
+
+def by_class(evidence: Sampled) -> list[Sampled]:
+    """The evidence on each class of the judge's."""
+    count = len(evidence.class_shares()[0])
+    masks = [(evidence.samples.labels == label, evidence.real.labels == label) for label in range(count)]
+    return [Sampled(evidence.samples.take(s), evidence.real.take(r)) for s, r in masks]
+
+
+def has_many_of_each(evidence: Sampled) -> bool:
+    """Whether each class, as the judge sees it, has more samples and real images than there are features."""
+    if evidence.samples.logits is None:
+        return False
+    shares = evidence.class_shares()
+    counts = [len(seen) * share for seen, share in zip((evidence.samples, evidence.real), shares, strict=True)]
+    return bool(min(map(np.min, counts)) > evidence.width)
+
+
+def has_many_halves(evidence: Sampled) -> bool:
+    """Whether half of the samples are more than there are features: with fewer, the bias is not one of 1/N."""
+    return len(evidence.samples) // 2 > evidence.width and not evidence.few
 
 
 METRIC = Metric(
@@ -40,5 +129,21 @@ METRIC = Metric(
     fid_judge,
     "Fréchet distance on the extractor's features, float64",
     needs_many=True,
-    distance="fd",
+    short="fd",
+)
+INFINITY = Metric(
+    "fid_infinity_judge",
+    "lower",
+    fid_infinity,
+    "Fréchet distance extrapolated to infinitely many samples, from all and from halves",
+    needs=has_many_halves,
+    short="fd_infinity",
+)
+OF_CLASSES = Metric(
+    "class_fid_judge",
+    "lower",
+    class_fid,
+    "Fréchet distance of samples and real images of one class, mean over the judge's classes",
+    needs=has_many_of_each,
+    short="class_fd",
 )

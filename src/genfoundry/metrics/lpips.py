@@ -9,7 +9,7 @@ import numpy as np
 
 from genfoundry.data.pretrained import FILE, read_weights
 from genfoundry.files import sha256_file
-from genfoundry.metrics import Metric, Paired
+from genfoundry.metrics import Estimate, Metric, Paired, mean
 from genfoundry.params import Evaluation
 
 BLOCK_PIXELS = 2**16  # of images at a time: VGG16 takes 2 kB for each, and is faster on blocks that fit a cache
@@ -47,7 +47,7 @@ class LpipsDistance:
         return np.concatenate(parts)
 
 
-def lpips(evidence: Paired, _: Evaluation) -> float:
+def lpips(evidence: Paired, _: Evaluation) -> Estimate:
     """Mean over images; 0 where all are equal.
 
     Raises:
@@ -55,8 +55,8 @@ def lpips(evidence: Paired, _: Evaluation) -> float:
     """
     if evidence.distances is None:
         raise ValueError("no network has seen these images")
-    return float(evidence.distances.mean(dtype=np.float64))
+    return mean(evidence.distances)
 
 
 DEFINITION = "LPIPS 0.1 by the extractor's weights, mean over images"
-METRIC = Metric("lpips", "lower", lpips, DEFINITION, needs_distances=True)
+METRIC = Metric("lpips", "lower", lpips, DEFINITION, needs=lambda evidence: evidence.distances is not None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from genfoundry.metrics import Likelihood, Metric
+from genfoundry.metrics import Estimate, Likelihood, Metric, mean
 from genfoundry.params import Evaluation
 
 
-def nats(evidence: Likelihood, _: Evaluation) -> float:
+def nats(evidence: Likelihood, _: Evaluation) -> Estimate:
     """The mean over images, each with one draw of the noise that its graph asks for."""
-    return float(evidence.nats.mean(dtype="float64"))
+    return mean(evidence.nats)
 
 
 EXACT = Metric("log_prob", "higher", nats, "log p(x) of an image in nats, mean")

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from genfoundry.metrics import Metric, Paired
+from genfoundry.metrics import Estimate, Metric, Paired, mean
 from genfoundry.params import Evaluation
 
 CHUNK = 500  # images at a time: the windows' moments take five times the images' memory
 
 
-def ssim(evidence: Paired, _: Evaluation) -> float:
+def ssim(evidence: Paired, _: Evaluation) -> Estimate:
     """Gaussian windows of σ = 1.5, data range 1, mean over images."""
-    pieces = [
-        _similarity(evidence.output[i : i + CHUNK], evidence.target[i : i + CHUNK])
-        for i in range(0, len(evidence.output), CHUNK)
-    ]
-    return float(np.concatenate(pieces).mean())
-
-
-def _similarity(output: np.ndarray, target: np.ndarray) -> np.ndarray:
-    import torch
-
     from genfoundry.torchvision_shim import torchmetrics_image
 
-    found = torchmetrics_image().structural_similarity_index_measure(
-        torch.from_numpy(output), torch.from_numpy(target), data_range=1.0, reduction="none"
-    )
-    return np.asarray(found)
+    return mean(in_chunks(torchmetrics_image().structural_similarity_index_measure, evidence))
+
+
+def in_chunks(similarity: Callable[..., Any], evidence: Paired) -> np.ndarray:
+    """(N,) of each image, by one of torchmetrics' functions."""
+    import torch
+
+    starts = range(0, len(evidence.output), CHUNK)
+    pairs = [
+        tuple(torch.from_numpy(images[i : i + CHUNK]) for images in (evidence.output, evidence.target))
+        for i in starts
+    ]
+    return np.concatenate([np.atleast_1d(similarity(*pair, data_range=1.0, reduction="none")) for pair in pairs])
 
 
 METRIC = Metric("ssim", "higher", ssim, "Gaussian window σ 1.5, data range 1, mean over images")

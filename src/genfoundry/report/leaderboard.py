@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +13,19 @@ from typing import Any
 
 from genfoundry.files import read_json, sha256_file
 from genfoundry.params import Run
+
+ERRORS = 2.0  # standard errors of a difference, within which two scores tie
+LEGEND = (
+    "✓ beats its baseline, = is within two standard errors (±) of it, ✗ misses it; runs of one rank are as near to "
+    "each other; the floor is what real images score."
+)
+PROTOCOL = {  # what scores must have in common to be ranked, and how a reader is told
+    "conditions": "conditions",
+    "n": "n",
+    "n_real": "real images",
+    "extractor_sha256": "extractor's SHA-256",
+    "resize": "resizing",
+}
 
 
 @dataclass(frozen=True)
@@ -28,34 +42,52 @@ class Row:
     baseline: float
     floor: float | None
     stderr: float | None
+    baseline_stderr: float | None
     better: str
     leads: bool
     verdict: str  # "beats", "ties" or "misses" the baseline
     baseline_name: str
     n: int
+    n_real: int | None
     conditions: str  # of the task, where runs may differ in them
+    resize: str | None
     extractor: str | None
     extractor_sha256: str | None
 
 
 @dataclass(frozen=True)
 class Board:
-    """Runs on the same data set and task, the best by the leading metric first."""
+    """Runs on the same data set and task under one protocol, the best by the leading metric first."""
 
     dataset: str
     task: str
     conditions: str
     metrics: tuple[str, ...]
     lines: tuple[tuple[str, dict[str, Row]], ...]  # run → its rows by metric
-    best: dict[str, float]
+    ranks: dict[str, int]  # runs that tie with the same runs above them share one
+    best: dict[str, Row]
+    apart: tuple[str, ...] = ()  # a line for each other board of this data set and task: what differs
+
+    def is_best(self, row: Row) -> bool:
+        """Whether no run's score of this metric is better by more than the error."""
+        return not beats(self.best[row.metric], row)
 
 
-def verdict(value: float, baseline: float, better: str) -> str:
-    """Against the baseline, with no slack either way."""
-    if value == baseline:
+def verdict(value: float, baseline: float, better: str, stderr: float = 0.0) -> str:
+    """Against the baseline; `stderr` is of their difference."""
+    if value == baseline or abs(value - baseline) <= ERRORS * stderr:
         return "ties"
     won = value < baseline if better == "lower" else value > baseline
     return "beats" if won else "misses"
+
+
+def beats(a: Row, b: Row) -> bool:
+    """Whether the first is better than the second by more than their error."""
+    return verdict(a.value, b.value, a.better, _joint(a.stderr, b.stderr)) == "beats"
+
+
+def _joint(*errors: float | None) -> float:
+    return math.hypot(*(error or 0.0 for error in errors))
 
 
 def rows_of(name: str, run: Run, root: Path = Path()) -> list[Row]:
@@ -85,24 +117,33 @@ def _row(name: str, run: Run, metric: str, roles: Mapping[str, float], words: Ma
         baseline=roles["baseline"],
         floor=roles.get("floor"),
         stderr=roles.get("stderr"),
+        baseline_stderr=roles.get("baseline_stderr"),
         better=words["better"],
         leads=words["leads"],
-        verdict=verdict(roles["value"], roles["baseline"], words["better"]),
+        verdict=verdict(
+            roles["value"],
+            roles["baseline"],
+            words["better"],
+            _joint(roles.get("stderr"), roles.get("baseline_stderr")),
+        ),
         baseline_name=words["baseline"],
         n=words["n"],
+        n_real=words.get("n_real"),
         conditions=words.get("conditions", ""),
+        resize=words.get("resize"),
         extractor=words.get("extractor"),
         extractor_sha256=words.get("sha256"),
     )
 
 
 def boards(rows: Iterable[Row]) -> list[Board]:
-    """One for each data set and task, in that order; scores by different protocols never share one."""
-    key = lambda row: (row.dataset, row.task, row.conditions, row.n, row.extractor_sha256 or "")  # noqa: E731
-    return [_board(*place[:3], list(group)) for place, group in groupby(sorted(rows, key=key), key)]
+    """One for each data set, task and protocol, in that order; scores by different protocols never share one."""
+    place = lambda row: (row.dataset, row.task, *(str(getattr(row, name) or "") for name in PROTOCOL))  # noqa: E731
+    groups = [list(group) for _, group in groupby(sorted(rows, key=place), place)]
+    return [_board(group, [other for other in groups if other is not group]) for group in groups]
 
 
-def _board(dataset: str, task: str, conditions: str, rows: list[Row]) -> Board:
+def _board(rows: Sequence[Row], others: Iterable[Sequence[Row]]) -> Board:
     rows = sorted(rows, key=lambda row: not row.leads)
     by_run: dict[str, dict[str, Row]] = {}
     for row in rows:
@@ -110,13 +151,40 @@ def _board(dataset: str, task: str, conditions: str, rows: list[Row]) -> Board:
     lead = rows[0]
     sign = 1 if lead.better == "lower" else -1
     lines = sorted(by_run.items(), key=lambda item: sign * item[1][lead.metric].value)
+    leading = {run: line[lead.metric] for run, line in lines}
+    by_metric: dict[str, list[Row]] = {}
+    for row in rows:
+        by_metric.setdefault(row.metric, []).append(row)
     pick = {"lower": min, "higher": max}
-    metrics = tuple(dict.fromkeys(row.metric for row in rows))
-    best = {
-        m: pick[next(r.better for r in rows if r.metric == m)](r.value for r in rows if r.metric == m)
-        for m in metrics
-    }
-    return Board(dataset, task, conditions, metrics, tuple(lines), best)
+    return Board(
+        lead.dataset,
+        lead.task,
+        lead.conditions,
+        tuple(by_metric),
+        tuple(lines),
+        {run: 1 + sum(beats(other, row) for other in leading.values()) for run, row in leading.items()},
+        {metric: pick[found[0].better](found, key=lambda row: row.value) for metric, found in by_metric.items()},
+        tuple(
+            _apart(lead, other)
+            for other in others
+            if (other[0].dataset, other[0].task) == (lead.dataset, lead.task)
+        ),
+    )
+
+
+def _apart(own: Row, rows: Sequence[Row]) -> str:
+    """Why a board's runs are not ranked among those of another."""
+    runs = ", ".join(dict.fromkeys(row.run for row in rows))
+    differences = [
+        f"{words} {_short(getattr(rows[0], name))} there, {_short(getattr(own, name))} here"
+        for name, words in PROTOCOL.items()
+        if getattr(rows[0], name) != getattr(own, name)
+    ]
+    return f"not ranked with {runs}: {'; '.join(differences)}"
+
+
+def _short(value: object) -> str:
+    return str(value or "none")[:40]
 
 
 def to_csv(rows: Iterable[Row]) -> bytes:
@@ -134,27 +202,28 @@ def to_text(found: Iterable[Board]) -> str:
     for board in found:
         table = _table(board)
         widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-        blocks.append(
-            "\n".join(
-                "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in table
-            )
-        )
+        lines = ("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in table)
+        blocks.append("\n".join([*lines, *board.apart]))
     return "\n\n".join(blocks)
 
 
 def to_markdown(found: Iterable[Board]) -> str:
     """For a reader of the repository: a table for each board."""
-    blocks = ["✓ beats its baseline, = equals it, ✗ misses it; the floor is what real images score."]
+    blocks = [LEGEND]
     for board in found:
         head, *lines = _table(board)
         rule = ["---"] * len(head)
         blocks.append("\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines)))
+        blocks += board.apart
     return "\n\n".join(blocks) + "\n"
 
 
 def _table(board: Board) -> list[list[str]]:
-    head = [title(board), *board.metrics]
-    cells = ([run, *(_cell(line[m]) if m in line else "" for m in board.metrics)] for run, line in board.lines)
+    head = ["", title(board), *board.metrics]
+    cells = (
+        [str(board.ranks[run]), run, *(_cell(line[m]) if m in line else "" for m in board.metrics)]
+        for run, line in board.lines
+    )
     return [head, *cells]
 
 

@@ -17,6 +17,7 @@ from genfoundry.params import Run, load
 from genfoundry.pictures import png
 from genfoundry.report.comparison import PICTURES, contests, lines, side_by_side
 from genfoundry.report.curves import classes_over_time, curves, last_step
+from genfoundry.report.errorbars import bars
 from genfoundry.report.leaderboard import Row, boards, mark, rows_of, to_csv, to_markdown
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
 from genfoundry.spec import TensorSpec
@@ -56,6 +57,7 @@ def report() -> None:
     pictures = {page.name: {entry["name"]: entry["data"] for entry in page.pictures} for page in pages}
     html = environment.get_template("index.html.j2").render(
         boards=boards(rows),
+        bars=bars,
         sides=side_by_side(rows, pictures),
         titles=PICTURES,
         contests=contests(rows),

@@ -1,4 +1,4 @@
-"""The console script: look at a shipped file, and make images with it."""
+"""The runtime's commands: look at a shipped file, and make images with it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,15 @@ from pathlib import Path
 
 from genfoundry import __version__
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 with one line on standard error."""
-    options = parser().parse_args(arguments)
-    from genfoundry.runtime.artifact import ArtifactError
-
-    try:
-        options.run(options)
-    except (ArtifactError, OSError) as error:
-        print(f"genfoundry: {error}", file=sys.stderr)
-        return 2
-    return 0
+Commands = argparse._SubParsersAction  # argparse has no public name for it
 
 
-def parser() -> argparse.ArgumentParser:
-    """One sub-command for each thing a user does."""
+class UsageError(ValueError):
+    """What cannot be done here; the message says what to do."""
+
+
+def parser() -> tuple[argparse.ArgumentParser, Commands[argparse.ArgumentParser]]:
+    """One sub-command for each thing a user does, and the place for more."""
     top = argparse.ArgumentParser(
         prog="genfoundry", description="Use the ONNX files that a genfoundry pipeline ships."
     )
@@ -35,8 +28,8 @@ def parser() -> argparse.ArgumentParser:
     make.set_defaults(run=generate)
     for command in (show, make):
         command.add_argument("path", type=Path, help="an .onnx file or a run's folder, e.g. dist/dcgan")
-    make.add_argument("-n", type=_positive, default=64, help="how many (default 64)")
-    make.add_argument("--seed", type=_natural, default=0, help="the same seed gives the same images (default 0)")
+    make.add_argument("-n", type=positive, default=64, help="how many (default 64)")
+    make.add_argument("--seed", type=natural, default=0, help="the same seed gives the same images (default 0)")
     make.add_argument(
         "--set",
         type=_setting,
@@ -46,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         help="of all images, e.g. label=3",
     )
     make.add_argument("-o", "--out", type=Path, default=Path("samples.png"), help="default samples.png")
-    return top
+    return top, commands
 
 
 def info(options: argparse.Namespace) -> None:
@@ -82,7 +75,8 @@ def _bar(done: int, total: int) -> None:
         print(f"\r{done}/{total} images", end=end, file=sys.stderr, flush=True)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """An argument."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
@@ -94,12 +88,9 @@ def _setting(text: str) -> tuple[str, float]:
     return name, float(value)
 
 
-def _natural(text: str) -> int:
+def natural(text: str) -> int:
+    """An argument."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError("must not be negative")
     return value
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -31,6 +31,7 @@ class Setting:
     reference: Reference
     config: Evaluation
     seed: int
+    others: tuple[Reference, ...] = ()  # published networks that see samples too
     rival: Artifact | None = None  # the run to beat, where params.yaml names one
     perceptual: LpipsDistance | None = None  # between images, where params.yaml names its weights
     snapshots: Mapping[str, Mapping[int, np.ndarray]] = field(default_factory=dict)  # of training: graph, step
@@ -56,6 +57,14 @@ class Setting:
             self._pcas[components] = PcaBaseline(self.learnt.images, components)
         return self._pcas[components]
 
+    def looked(self, images: Mapping[str, np.ndarray], key: str = "image") -> tuple[View, ...]:
+        """Samples by role, (N, C, H, W) uint8: as the judge sees them, then as published networks see some."""
+        counts = [len(images["value"]), *(self.config.extracted for _ in self.others)]
+        return tuple(
+            look(reference, {role: batch[:count] for role, batch in images.items()}, key)
+            for reference, count in zip((self.reference, *self.others), counts, strict=True)
+        )
+
     def paired(self, target: np.ndarray, output: np.ndarray) -> Paired:
         """Evidence on images and what they should be, with perceptual distances where the run asks for them."""
         return Paired(target, output, self.perceptual(target, output) if self.perceptual else None)
@@ -73,6 +82,22 @@ class Setting:
 def learns_all(setting: Setting) -> bool:
     """Whether the run has seen every class: one that has not is asked about anomalies."""
     return setting.data.classes is None
+
+
+@dataclass(frozen=True)
+class View:
+    """The evidence of one extractor, and what a score on it says of itself."""
+
+    roles: Mapping[str, Any]
+    protocol: Mapping[str, Any]
+
+
+def look(reference: Reference, images: Mapping[str, np.ndarray], key: str) -> View:
+    """By role, beside as many real training images: the floor."""
+    roles = {role: reference.see(batch, key) for role, batch in images.items()}
+    count = len(roles["value"].samples)
+    real = {"n": count, "n_real": len(reference.real("test", key))}
+    return View({**roles, "floor": reference.floor(count, key)}, {**real, **reference.protocol})
 
 
 @dataclass(frozen=True)
@@ -104,6 +129,12 @@ class Finding:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
+    views: tuple[View, ...] = ()  # the same by other extractors, which lead no board
+
+    @property
+    def all_views(self) -> tuple[View, ...]:
+        """The one that leads first; none where nothing is scored."""
+        return (View(self.roles, self.protocol), *self.views) if self.roles else ()
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def bound(setting: Setting, images: np.ndarray, outputs: np.ndarray) -> np.ndarr
 
 def find(name: str, surprise: Surprise, setting: Setting) -> Finding:
     """How each held-out image surprises the model, beside the error of PCA fitted to the same classes."""
-    spec, images = setting.prepared.spec, held_out(setting, setting.config.samples)
+    spec, images = setting.prepared.spec, held_out(setting, setting.config.held_out)
     known = setting.data.classes or ()
     labels = setting.prepared.split("test").labels[: len(images)]
     anomalous = ~np.isin(labels, [spec.classes.index(label) for label in known])

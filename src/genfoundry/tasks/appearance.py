@@ -16,7 +16,9 @@ def table(samples: np.ndarray, real: np.ndarray, evidence: Sampled) -> Table:
     """Of images (N, C, H, W) and (M, C, H, W) uint8 and what the judge saw in them."""
     quantities = {
         "sharpness": [sharpness(images[:SHOWN]) for images in (samples, real)],
-        "diversity": [diversity(features[:SHOWN]) for features in (evidence.features, evidence.real_features)],
+        "diversity": [
+            diversity(features[:SHOWN]) for features in (evidence.samples.features, evidence.real.features)
+        ],
     }
     return Table(HEADER, [[name, *(f"{value:.5g}" for value in pair)] for name, pair in quantities.items()])
 

@@ -58,7 +58,7 @@ def alone(real: Split, config: Augmentation, seed: int) -> Supply:
 def held_out(setting: Setting) -> Split:
     """The images that accuracy is measured on."""
     test = setting.prepared.split("test")
-    return test.take(np.arange(min(setting.config.samples, len(test))))
+    return test.take(np.arange(min(setting.config.held_out, len(test))))
 
 
 def accuracy(setting: Setting, supply: Supply, seed: int) -> float:

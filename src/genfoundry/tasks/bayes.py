@@ -15,7 +15,7 @@ from genfoundry.tasks.restore import as_seen, held_out
 def find(setting: Setting) -> Finding:
     """The class y of largest log p(x | y) + log p(y), its first term by the ELBO, and by probabilistic PCA."""
     train, test = setting.labelled, setting.prepared.split("test")
-    images, classes = held_out(setting, setting.config.samples), setting.prepared.spec.classes
+    images, classes = held_out(setting, setting.config.held_out), setting.prepared.spec.classes
     asked = np.asarray(test.labels[: len(images)])
     log_prior = np.log(np.bincount(train.labels, minlength=len(classes)) / len(train))
     inputs = setting.artifact.graph("elbo").inputs.values()

@@ -14,7 +14,7 @@ MOST_LABELLED = 10000  # images that the baseline learns from
 def find(setting: Setting) -> Finding:
     """The class of the largest logit; beside the rival's, or a linear classifier's on the same labels."""
     test, classes = setting.prepared.split("test"), setting.prepared.spec.classes
-    images, asked = test.images[: setting.config.samples], np.asarray(test.labels[: setting.config.samples])
+    images, asked = test.images[: setting.config.held_out], np.asarray(test.labels[: setting.config.held_out])
     logits = setting.artifact.graph("classify")(image=from_bytes(images))
     baseline, name = other_classes(setting, images)
     caption = f"A row for each class ({', '.join(classes)}), a column for what it is taken for: the surest case"

@@ -70,7 +70,7 @@ def find(setting: Setting) -> Finding:
     }
     found = [coded for name, coder in coders.items() for coded in quantised(name, coder, train, target)]
     found += jpegs(to_bytes(target))
-    rates = [(c.method, c.bits, psnr.psnr(Paired(target, c.images), setting.config)) for c in found]
+    rates = [(c.method, c.bits, psnr.psnr(Paired(target, c.images), setting.config).value) for c in found]
     scored = SCORED * setting.latent_width
     roles = {"value": nearest(found, MODEL, scored), "baseline": nearest(found, PCA, scored)}
     return Finding(

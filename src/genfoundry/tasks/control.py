@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from genfoundry.judge.extractor import as_bytes
 from genfoundry.metrics import Classified, accuracy
 from genfoundry.metrics.baselines import PcaBaseline
 from genfoundry.pictures import to_bytes
@@ -41,7 +42,7 @@ def of_each_class(setting: Setting, turns: int, alike: bool = False) -> tuple[np
     if alike:
         inputs = {name: array[::classes].repeat(classes, axis=0) for name, array in inputs.items()}
     labels = {name: asked.astype(spec.dtype) for name, spec in graph.inputs.items() if spec.kind == "label"}
-    return to_bytes(graph.run({**inputs, **labels})), asked
+    return as_bytes(graph.run({**inputs, **labels})), asked
 
 
 def class_gaussians(setting: Setting, asked: np.ndarray, components: int) -> np.ndarray:

@@ -46,13 +46,13 @@ def codes(setting: Setting) -> Codes:
     """Of `PROBE_IMAGES` training images, and of those that are held out."""
     train, test = setting.prepared.split("train"), setting.prepared.split("test")
     chosen = np.sort(np.random.default_rng(setting.seed).permutation(len(train))[:PROBE_IMAGES])
-    fit, held_out = from_bytes(train.images[chosen]), from_bytes(test.images[: setting.config.samples])
+    fit, held_out = from_bytes(train.images[chosen]), from_bytes(test.images[: setting.config.held_out])
     encode, pca = setting.artifact.graph("encode"), setting.pca(setting.latent_width)
     roles = {
         "value": (encode(image=fit), encode(image=held_out)),
         "baseline": (pca.encode(fit), pca.encode(held_out)),
     }
-    return Codes(roles, train.labels[chosen], np.asarray(test.labels[: setting.config.samples]))
+    return Codes(roles, train.labels[chosen], np.asarray(test.labels[: setting.config.held_out]))
 
 
 def probed(codes: np.ndarray, labels: np.ndarray, held_out: np.ndarray) -> np.ndarray:

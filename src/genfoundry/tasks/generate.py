@@ -6,29 +6,30 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from genfoundry.metrics import Sampled, class_kl, frechet, kernel, modes
+from genfoundry.judge.extractor import as_bytes
+from genfoundry.metrics import Sampled, class_kl, copies, frechet, inception_score, kernel, manifold, modes
 from genfoundry.params import Evaluation
-from genfoundry.pictures import to_bytes
 from genfoundry.tasks import Finding, Picture, Setting, Table, Task, appearance, learns_all
 
 
 def find(setting: Setting) -> Finding:
     """From the model, and as many from a Gaussian on PCA of the noise's width, or from the rival."""
-    count, reference = setting.config.samples, setting.reference
+    count = setting.config.samples
     baseline, name = other_samples(setting, count)
-    images = {"value": to_bytes(setting.artifact.generate(count, setting.seed)), "baseline": to_bytes(baseline)}
-    roles = {role: reference.see(batch) for role, batch in images.items()}
+    images = {"value": as_bytes(setting.artifact.generate(count, setting.seed)), "baseline": as_bytes(baseline)}
+    view, *others = setting.looked(images)
     shown = setting.config.pictures
     return Finding(
-        {**roles, "floor": reference.floor(count)},
+        view.roles,
         name,
-        {"n": count, "n_real": len(reference.test_features), **reference.protocol},
+        view.protocol,
         {
             "generate": Picture(images["value"][:shown], "Samples from the shipped file, none chosen"),
             "real": Picture(np.asarray(setting.prepared.split("test").images[:shown]), "Held-out real images"),
             "baseline": Picture(images["baseline"][:shown], f"The baseline: {name}"),
         },
-        tables(setting, images["value"], roles["value"]),
+        tables(setting, images["value"], view.roles["value"]),
+        tuple(others),
     )
 
 
@@ -62,7 +63,8 @@ def over_time(seen: Mapping[int, Sampled], classes: tuple[str, ...], config: Eva
     rows = []
     for step, evidence in seen.items():
         shares, _ = evidence.class_shares()
-        rows.append([step, *(f"{metric.compute(evidence, config):.5g}" for metric in counts), *_rounded(shares)])
+        found = (metric.compute(evidence, config).value for metric in counts)
+        rows.append([step, *(f"{value:.5g}" for value in found), *_rounded(shares)])
     return Table(("step", *(metric.name for metric in counts), *classes), rows)
 
 
@@ -76,5 +78,15 @@ def _rounded(shares: np.ndarray) -> list[str]:
     return [f"{share:.5f}" for share in shares]
 
 
-METRICS = (frechet.METRIC, kernel.METRIC, modes.METRIC, class_kl.METRIC)
+METRICS = (
+    frechet.METRIC,
+    kernel.METRIC,
+    frechet.INFINITY,
+    *manifold.METRICS,
+    inception_score.METRIC,
+    frechet.OF_CLASSES,
+    modes.METRIC,
+    class_kl.METRIC,
+    copies.METRIC,
+)
 TASK = Task("generate", ("generate",), METRICS, find, wanted=learns_all)

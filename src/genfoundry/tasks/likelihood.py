@@ -18,7 +18,7 @@ ALPHAS = (1e-6, 1e-5, 1e-3, 0.05)  # of the baseline's logits (Dinh et al. 2017,
 
 def find(graph_name: str, setting: Setting) -> Finding:
     """The graph's answer, beside the best model without hidden structure for such data."""
-    images = held_out(setting, setting.config.samples)
+    images = held_out(setting, setting.config.held_out)
     rows = {key: array[: len(images)] for key, array in setting.prepared.split("test").arrays.items()}
     answers = {"value": log_prob(setting, graph_name, {**rows, "image": images})}
     answers["baseline"], name = without_structure(setting, images)

@@ -11,7 +11,7 @@ TRIPLES = 4  # in a row of the picture
 
 def find(setting: Setting) -> Finding:
     """Through the model, and through PCA of the latent's width."""
-    target = from_bytes(setting.prepared.split("test").images[: setting.config.samples])
+    target = from_bytes(setting.prepared.split("test").images[: setting.config.held_out])
     pca = setting.pca(setting.latent_width)
     outputs = {"value": setting.artifact.reconstruct(target), "baseline": pca.reconstruct(target)}
     count = setting.config.pictures // 2

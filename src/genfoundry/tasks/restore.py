@@ -63,7 +63,7 @@ def find(kind: Degradation, baselines: Baselines, setting: Setting) -> Finding:
     rng = np.random.default_rng([setting.seed, 0])
     found = DEGRADATIONS[kind](target, setting.data.degradations[kind], rng)
     candidates = {name: make() for name, make in baselines(setting, found).items()}
-    scores = {name: psnr.psnr(Paired(target, output), setting.config) for name, output in candidates.items()}
+    scores = {name: psnr.psnr(Paired(target, output), setting.config).value for name, output in candidates.items()}
     best = max(scores, key=scores.__getitem__)
     outputs = {"value": restored(setting, found), "baseline": candidates[best]}
     strips, count = layout(target.shape[3], setting.config.pictures // 2)

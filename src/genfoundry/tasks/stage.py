@@ -11,7 +11,8 @@ from genfoundry.data.batches import Prepared
 from genfoundry.data.pretrained import FOLDER
 from genfoundry.files import folder_atomic, sha256_file, write_json
 from genfoundry.journal import Journal, recording
-from genfoundry.judge.reference import Reference
+from genfoundry.judge.reference import references
+from genfoundry.metrics import Metric
 from genfoundry.metrics.lpips import LpipsDistance
 from genfoundry.params import NO_WEIGHTS, Evaluation, load_run
 from genfoundry.pictures import grid, png
@@ -25,6 +26,7 @@ from genfoundry.tasks import (
     anomaly,
     augment,
     bayes,
+    cas,
     classify,
     compress,
     control,
@@ -43,10 +45,14 @@ from genfoundry.tasks import (
 )
 from genfoundry.training.snapshots import read_snapshots
 
+VARIANT = "fp32"  # of the file that is measured
+DTYPE = "float64 of float32"  # in which scores are added up, and of what
+
 #: In the order of a reader's interest.
 TASKS: tuple[Task, ...] = (
     generate.TASK,
     control.TASK,
+    cas.TASK,
     reconstruct.TASK,
     features.TASK,
     *anomaly.TASKS,
@@ -71,12 +77,22 @@ def evaluate_run(name: str) -> None:
     params, run = load_run(name)
     artifact = Artifact.load(Path("onnx") / name)
     prepared = Prepared(Path("data/prepared") / artifact.about["dataset"])
-    reference = Reference(Path("judges") / artifact.about["dataset"], len(prepared.spec.classes))
+    reference, *others = references(artifact.about["dataset"], params.evaluation.extractors)
     rival = Artifact.load(Path("onnx") / run.evaluation.rival) if run.evaluation.rival != name else None
     network = run.evaluation.perceptual
     perceptual = LpipsDistance(FOLDER / network) if network != NO_WEIGHTS else None
     snapshots = read_snapshots(Path("snapshots") / f"{name}.npz")
-    setting = Setting(artifact, prepared, reference, params.evaluation, params.seed, rival, perceptual, snapshots)
+    setting = Setting(
+        artifact,
+        prepared,
+        reference,
+        params.evaluation,
+        params.seed,
+        tuple(others),
+        rival,
+        perceptual,
+        snapshots,
+    )
     labels = {"experiment": artifact.about["dataset"], "identity": artifact.about["identity"]}
     with recording(name, "evaluate", **labels, tracking=params.tracking) as journal:
         findings = {task: task.find(setting) for task in TASKS if task.applies(setting)}
@@ -93,31 +109,43 @@ def score(
     findings: Mapping[Task, Finding], artifact: Artifact, config: Evaluation, seed: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The numbers and the words: two trees with the same keys."""
-    scores, protocol = {}, {}
+    scores: dict[str, Any] = {}
+    protocol: dict[str, Any] = {}
     for task, finding in findings.items():
-        if not finding.roles:
-            continue
-        value = finding.roles["value"]
-        metrics = [metric for metric in task.metrics if metric.fits(value)]
-        leader = next(metric for metric in metrics if metric.leads(value))
-        for metric in metrics:
-            key = f"{task.prefix}{metric.called(value)}"
-            scores[key] = {role: metric.compute(evidence, config) for role, evidence in finding.roles.items()}
-            if metric.stderr:
-                scores[key]["stderr"] = metric.stderr(value)
-            protocol[key] = {
-                "better": metric.better,
-                "task": task.name,
-                "graph": task.graphs[0],
-                "file_sha256": sha256_file(artifact.graph(task.graphs[0]).path),
-                "leads": metric is leader,
-                "definition": metric.definition,
-                "baseline": finding.baseline,
-                "resize": None,
-                "seed": seed,
-                **finding.protocol,
-            }
+        words = {
+            "task": task.name,
+            "graph": task.graphs[0],
+            "file_sha256": sha256_file(artifact.graph(task.graphs[0]).path),
+            "baseline": finding.baseline,
+            "resize": None,
+            "variant": VARIANT,
+            "dtype": DTYPE,
+            "seed": seed,
+        }
+        leader = None
+        for view in finding.all_views:
+            value = view.roles["value"]
+            metrics = [metric for metric in task.metrics if metric.fits(value)]
+            leader = leader or next(metric.called(value) for metric in metrics if metric.leads(value))
+            for metric in metrics:
+                name = metric.called(value)
+                scores[task.prefix + name] = numbers(metric, view.roles, config)
+                own = {"better": metric.better, "definition": metric.definition, "leads": name == leader}
+                protocol[task.prefix + name] = {**words, **view.protocol, **own}
     return scores, protocol
+
+
+def numbers(metric: Metric, roles: Mapping[str, Any], config: Evaluation) -> dict[str, float]:
+    """A score by role, then how far it and its baseline may be off, and how it varies over subsets."""
+    found = {role: metric.compute(evidence, config) for role, evidence in roles.items() if metric.fits(evidence)}
+    value, baseline = found["value"], found.get("baseline")
+    errors = {
+        "stderr": value.stderr,
+        "baseline_stderr": baseline.stderr if baseline else None,
+        "std": value.std,
+    }
+    values = {role: estimate.value for role, estimate in found.items()}
+    return {**values, **{key: number for key, number in errors.items() if number is not None}}
 
 
 def draw(findings: Mapping[Task, Finding], folder: Path, journal: Journal) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from genfoundry.metrics import Paired, frechet, kernel, psnr, ssim
-from genfoundry.pictures import beside, from_bytes, to_bytes
+from genfoundry.judge.extractor import as_bytes
+from genfoundry.metrics import Paired, frechet, kernel, manifold, psnr, ssim
+from genfoundry.pictures import beside, from_bytes
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.spec import VOCABULARY
 from genfoundry.tasks import Finding, Picture, Setting, Task
@@ -24,7 +25,7 @@ def key(graph: str, setting: Setting) -> str:
 
 def held_out(graph: str, setting: Setting) -> np.ndarray:
     """What the graph takes, (N, C, H, W) float32 in [0, 1]."""
-    return from_bytes(setting.prepared.split("test").arrays[key(graph, setting)][: setting.config.samples])
+    return from_bytes(setting.prepared.split("test").arrays[key(graph, setting)][: setting.config.held_out])
 
 
 def translated(artifact: Artifact, graph: str, images: np.ndarray) -> np.ndarray:
@@ -32,7 +33,7 @@ def translated(artifact: Artifact, graph: str, images: np.ndarray) -> np.ndarray
     return artifact.graph(graph)(image=images)
 
 
-def others(graph: str, setting: Setting, source: np.ndarray) -> dict[str, np.ndarray]:
+def candidates_of(graph: str, setting: Setting, source: np.ndarray) -> dict[str, np.ndarray]:
     """What has to be beaten: no translation at all, and the rival's."""
     found = {IDENTITY: source}
     if setting.rival and graph in setting.rival:
@@ -54,24 +55,13 @@ def strips(graph: str, setting: Setting, columns: Mapping[str, np.ndarray]) -> P
 def find_resemblance(graph: str, setting: Setting) -> Finding:
     """Translations among real images of the other domain, beside the best of what has to be beaten."""
     source, target = held_out(graph, setting), key(BACK[graph], setting)
-    output, candidates = translated(setting.artifact, graph, source), others(graph, setting, source)
-    seen = {name: setting.reference.see(to_bytes(images), target) for name, images in candidates.items()}
-    best = min(seen, key=lambda name: kernel.kid_judge(seen[name], setting.config))
+    output, candidates = translated(setting.artifact, graph, source), candidates_of(graph, setting, source)
+    seen = {name: setting.reference.see(as_bytes(images), target) for name, images in candidates.items()}
+    best = min(seen, key=lambda name: kernel.kid_judge(seen[name], setting.config).value)
+    view, *others = setting.looked({"value": as_bytes(output), "baseline": as_bytes(candidates[best])}, target)
     columns = {**candidates, "translated": output}
-    return Finding(
-        {
-            "value": setting.reference.see(to_bytes(output), target),
-            "baseline": seen[best],
-            "floor": setting.reference.floor(len(source), target),
-        },
-        best,
-        {
-            "n": len(source),
-            "n_real": len(setting.reference.features("test", target)),
-            **setting.reference.protocol,
-        },
-        {graph: strips(graph, setting, columns)},
-    )
+    pictures = {graph: strips(graph, setting, columns)}
+    return Finding({**view.roles, "baseline": seen[best]}, best, view.protocol, pictures, views=tuple(others))
 
 
 def find_error(graph: str, setting: Setting) -> Finding:
@@ -105,7 +95,7 @@ def tasks_of(graph: str) -> tuple[Task, ...]:
         Task(
             graph,
             (graph,),
-            (frechet.METRIC, kernel.METRIC),
+            (frechet.METRIC, kernel.METRIC, *manifold.METRICS),
             lambda setting: find_resemblance(graph, setting),
             prefix=f"{graph}_",
         ),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,51 @@ def test_nested_numpy_arrays_come_back_under_dotted_names(protocol: int) -> None
         assert found[name].flags.c_contiguous
     assert found["steps"].shape == ()
     assert found["big"].tolist() == [0, 1, 2, 3]
+
+
+def as_script(module: torch.nn.Module) -> bytes:
+    """A TorchScript archive."""
+    stream = io.BytesIO()
+    torch.jit.save(torch.jit.script(module), stream)
+    return stream.getvalue()
+
+
+def test_a_torchscript_s_tensors_come_back_and_its_code_is_not_read() -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(OrderedDict(conv=torch.nn.Conv2d(2, 3, 3), norm=torch.nn.BatchNorm2d(3)))
+    found = read_arrays(as_script(module))
+    assert set(found) == set(module.state_dict())
+    for name, tensor in module.state_dict().items():
+        assert np.array_equal(found[name], tensor.numpy())
+        assert found[name].flags.c_contiguous
+
+
+def archive(content: bytes, **files: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as made:
+        for name, data in {"a/data.pkl": content, **files}.items():
+            made.writestr(name, data)
+    return stream.getvalue()
+
+
+def test_an_archive_is_held_to_the_same_names() -> None:
+    hostile = b"cposix\nsystem\n(S'true'\ntR."
+    with pytest.raises(SourceError, match=r"asks for posix\.system, which is no array: refused"):
+        read_arrays(archive(hostile))
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 and no more", archive(pickle.dumps({}))[:-20]])
+def test_a_damaged_archive_is_a_line(content: bytes) -> None:
+    with pytest.raises(SourceError, match="not a file of arrays: BadZipFile"):
+        read_arrays(content)
+
+
+def test_an_archive_that_would_grow_is_refused() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("a/data.pkl", pickle.dumps({}))
+    with pytest.raises(SourceError, match="compressed"):
+        read_arrays(stream.getvalue())
 
 
 def test_a_torch_state_dict_comes_back_as_torch_reads_it() -> None:

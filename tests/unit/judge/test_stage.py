@@ -10,11 +10,12 @@ from safetensors.torch import save_file
 from genfoundry.data import DataError
 from genfoundry.data.batches import Prepared
 from genfoundry.files import read_json, sha256_file, write_json
-from genfoundry.judge.extractor import PretrainedJudge
-from genfoundry.judge.reference import Reference
-from genfoundry.judge.stage import JudgeError, judge_dataset
+from genfoundry.judge.extractor import Extractor, squares
+from genfoundry.judge.published import EXTRACTORS, Looking
+from genfoundry.judge.reference import measure_dataset, references
+from genfoundry.judge.stage import JudgeError, judge_dataset, ship_extractor
+from genfoundry.metrics import MetricError
 from genfoundry.networks.efficientnet_lite import EfficientNetLite0
-from genfoundry.params import Extractor
 from tests.unit import tiny
 from tests.unit.conftest import write_params
 
@@ -34,24 +35,42 @@ def write_judge(accuracy: float, steps: int) -> None:
     write_params(Path(), tiny.params_tree(**changes))
 
 
-def test_a_judge_learns_what_is_plain_and_measures_the_real_images(checkout: Path, prepared: Path) -> None:
+@pytest.fixture
+def judged(checkout: Path, prepared: Path) -> Prepared:
+    """A data set whose judge was trained, and what it saw."""
     write_judge(accuracy=0.95, steps=40)
     judge_dataset("dots")
-    folder, data = Path("judges/dots"), Prepared(prepared)
-    about = read_json(folder / "judge.json")
-    assert about["accuracy"] >= 0.95
-    reference = Reference(folder, classes=2)
-    assert reference.protocol == {"extractor": "judge", "sha256": sha256_file(folder / "classify.onnx")}
-    seen = reference.see(np.array(data.split("test").images))
-    assert seen.labels is not None
+    measure_dataset("dots")
+    return Prepared(prepared)
+
+
+def test_a_judge_learns_what_is_plain_and_its_real_images_are_measured(judged: Prepared) -> None:
+    test = judged.split("test")
+    (reference,) = references("dots")
+    assert reference.protocol == {"extractor": "judge", "sha256": sha256_file(Path("judges/dots/classify.onnx"))}
+    seen = reference.see(np.array(test.images))
     assert reference.knows_classes
-    assert np.array_equal(reference.classify(np.array(data.split("test").images)), seen.labels)
-    assert (seen.labels == data.split("test").labels).mean() == about["accuracy"]
-    np.testing.assert_allclose(seen.features, reference.test_features, atol=1e-5)
-    assert np.array_equal(seen.labels, seen.real_labels)
-    floor = reference.floor(1000)
-    assert floor.features.shape == reference.test_features.shape
-    assert not np.array_equal(floor.features, reference.test_features)
+    assert np.array_equal(reference.classify(np.array(test.images)), seen.samples.labels)
+    assert (seen.samples.labels == test.labels).mean() >= 0.95
+    np.testing.assert_allclose(seen.samples.features, seen.real.features, atol=1e-5)
+    assert np.array_equal(seen.samples.labels, seen.real.labels)
+    assert seen.train is reference.real("train")
+    assert len(reference.real("train")) == len(judged.split("train"))
+
+
+def test_the_floor_is_of_training_images_and_knows_no_others_to_copy(judged: Prepared) -> None:
+    (reference,) = references("dots")
+    train, floor = reference.real("train"), reference.floor(7)
+    assert len(floor.samples) == 7
+    assert {row.tobytes() for row in floor.samples.features} <= {row.tobytes() for row in train.features}
+    assert floor.train is None
+    assert len(reference.floor(10**6).samples) == len(train)
+    assert np.array_equal(reference.floor(7).samples.features, floor.samples.features)
+
+
+def test_only_bytes_are_scored(judged: Prepared) -> None:
+    with pytest.raises(MetricError, match="scores are of images in bytes, not in float32"):
+        references("dots")[0].see(np.zeros((3, 1, 8, 8), np.float32))
 
 
 def test_a_judge_that_errs_too_often_is_refused(checkout: Path, prepared: Path) -> None:
@@ -79,9 +98,10 @@ def published(checkout: Path) -> EfficientNetLite0:
 
 def test_a_published_network_judges_without_labels(published: EfficientNetLite0, prepared: Path) -> None:
     judge_dataset("dots")
+    measure_dataset("dots")
     folder, images = Path("judges/dots"), np.array(Prepared(prepared).split("test").images)
-    assert sorted(path.name for path in folder.iterdir()) == ["encode.onnx", "judge.json", "reference.npz"]
-    reference = Reference(folder, classes=2)
+    assert sorted(path.name for path in folder.iterdir()) == ["encode.onnx", "extractor.json"]
+    (reference,) = references("dots")
     assert reference.protocol == {
         "extractor": "effnet",
         "resize": "bicubic, antialiased, 32×32",
@@ -89,18 +109,36 @@ def test_a_published_network_judges_without_labels(published: EfficientNetLite0,
     }
     seen, floor = reference.see(images), reference.floor(1000)
     assert seen.extractor == floor.extractor == "effnet"
-    assert seen.labels is seen.real_labels is floor.labels is None
+    assert seen.samples.logits is seen.real.logits is floor.samples.logits is None
     assert not reference.knows_classes
-    with pytest.raises(ValueError, match=r"^effnet knows no classes"):
+    with pytest.raises(MetricError, match=r"^this extractor knows no classes"):
         reference.classify(images)
-    assert seen.features.shape == floor.features.shape == reference.test_features.shape == (40, 1280)
-    np.testing.assert_allclose(seen.features, reference.test_features, atol=1e-3)
-    assert not np.allclose(floor.features, reference.test_features, atol=0.1)
-    judge = PretrainedJudge(Extractor(extractor="efficientnet_lite0", size=32), Prepared(prepared).spec).eval()
-    judge.network = published
+    assert seen.samples.features.shape == seen.real.features.shape == (40, 1280)
+    assert np.array_equal(seen.samples.features, seen.real.features)
+    assert not np.allclose(floor.samples.features[:40], seen.real.features, atol=0.1)
+    looking = Looking(EXTRACTORS["efficientnet_lite0"], 32).eval()
+    looking.network = published
     with torch.no_grad():
-        expected = judge(torch.from_numpy(images) / 255.0)
-    np.testing.assert_allclose(seen.features, expected, atol=1e-3)
+        expected = looking(torch.from_numpy(squares(images, 32, "bicubic")))
+    np.testing.assert_allclose(seen.samples.features, expected, atol=1e-3)
+
+
+def test_published_networks_see_a_data_set_beside_its_judge(published: EfficientNetLite0, prepared: Path) -> None:
+    changes = {"evaluation__extractors": ["efficientnet_lite0"], "datasets__dots__judge__training": {**JUDGE}}
+    gate = {**tiny.GATE.model_dump(mode="json"), "max_abs": 1e-3, "mean_abs": 1e-4}
+    write_params(Path(), tiny.params_tree(**changes, export__gate=gate))
+    judge_dataset("dots")
+    ship_extractor("efficientnet_lite0")
+    measure_dataset("dots")
+    own, other = references("dots", ("efficientnet_lite0",))
+    assert [reference.protocol["extractor"] for reference in (own, other)] == ["judge", "effnet"]
+    assert other.protocol["resize"] == "bicubic, antialiased, 96×96"
+    data = Prepared(prepared)
+    assert len(own.real("train")) == len(data.split("train")) > len(data.split("test"))
+    assert len(other.real("train")) == len(other.real("test")) == len(data.split("test"))
+    rows = other.real("train").features
+    every = Extractor(Path("extractors/efficientnet_lite0")).look(np.asarray(data.split("train").images)).features
+    assert all(np.isclose(every, row, atol=1e-4).all(axis=1).any() for row in rows)
 
 
 def test_each_domain_has_its_reference(published: EfficientNetLite0, prepared: Path) -> None:
@@ -113,17 +151,18 @@ def test_each_domain_has_its_reference(published: EfficientNetLite0, prepared: P
         for name in ("images", "labels"):
             (prepared / f"{split}_{name}.npy").unlink()
     judge_dataset("dots")
-    reference, data = Reference(Path("judges/dots"), classes=0), Prepared(prepared)
+    measure_dataset("dots")
+    (reference,), data = references("dots"), Prepared(prepared)
     for name, test in data.split("test").arrays.items():
         seen = reference.see(np.array(test), images=name)
-        np.testing.assert_allclose(seen.features, reference.features("test", name), atol=1e-3)
-        assert np.array_equal(seen.real_features, reference.features("test", name))
+        assert np.array_equal(seen.samples.features, seen.real.features)
+        assert seen.real is reference.real("test", name)
         count = min(len(test), len(data.split("train").arrays[name]))
-        assert len(reference.floor(1000, images=name).features) == count
+        assert len(reference.floor(1000, images=name).samples) == count
 
 
 def test_weights_that_were_not_fetched_say_what_to_run(published: EfficientNetLite0, prepared: Path) -> None:
     Path("weights/efficientnet_lite0/weights.safetensors").unlink()
     with pytest.raises(DataError, match="`dvc repro weights@efficientnet_lite0` fetches it"):
         judge_dataset("dots")
-    assert not Path("judges").exists()
+    assert not list(Path("judges").iterdir())

@@ -6,7 +6,18 @@ import scipy.linalg
 import torch
 
 import genfoundry.torchvision_shim  # noqa: F401  (before torchmetrics)
-from genfoundry.metrics.frechet import METRIC, frechet_distance
+from genfoundry.metrics import Sampled, Seen
+from genfoundry.metrics.frechet import (
+    INFINITY,
+    METRIC,
+    OF_CLASSES,
+    class_fid,
+    fid_infinity,
+    fid_judge,
+    frechet_distance,
+)
+from tests.unit import tiny
+from tests.unit.metrics.made import gaussian, sampled, sure
 
 
 def features(count: int, width: int, seed: int = 0, shift: float = 0.0) -> np.ndarray:
@@ -59,3 +70,45 @@ def test_scaling_costs_the_trace() -> None:
 
 def test_a_smaller_distance_is_better() -> None:
     assert METRIC.better == "lower"
+
+
+def test_infinitely_many_samples_have_less_bias() -> None:
+    """Of one distribution, the distance of few samples is all bias, which the extrapolation takes away."""
+    rng, config = np.random.default_rng(0), tiny.evaluation()
+    real = Seen(gaussian(rng, 5000))
+    found = [Sampled(Seen(gaussian(rng, 200)), real) for _ in range(10)]
+    biased = np.mean([fid_judge(evidence, config).value for evidence in found])
+    extrapolated = np.mean([fid_infinity(evidence, config).value for evidence in found])
+    assert abs(extrapolated) < 0.25 * biased
+
+
+def test_the_extrapolation_wants_more_samples_in_a_half_than_features() -> None:
+    assert INFINITY.fits(sampled(np.zeros((10, 4)), np.zeros((10, 4))))
+    assert not INFINITY.fits(sampled(np.zeros((9, 4)), np.zeros((10, 4))))
+    assert not INFINITY.fits(sampled(np.zeros((10, 4)), np.zeros((4, 4))))
+
+
+def of_three_classes(samples: np.ndarray, labels: np.ndarray) -> Sampled:
+    real = np.random.default_rng(7).standard_normal((300, 3)).astype(np.float32)
+    return Sampled(Seen(samples, sure(labels, 3)), Seen(real, sure(np.arange(300) % 3, 3)))
+
+
+def test_classes_that_are_confused_cost_by_class_and_not_as_a_whole() -> None:
+    rng, config = np.random.default_rng(0), tiny.evaluation()
+    labels = np.arange(300) % 3
+    evidence = of_three_classes(rng.standard_normal((300, 3)).astype(np.float32), labels)
+    real = evidence.real.features.copy()
+    real[:, 0] += 9.0 * labels  # each class in its own place
+    apart = Seen(real, evidence.real.logits)
+    right = Sampled(Seen(real, sure(labels, 3)), apart)
+    wrong = Sampled(Seen(real, sure((labels + 1) % 3, 3)), apart)
+    assert fid_judge(right, config).value == pytest.approx(fid_judge(wrong, config).value, abs=1e-9)
+    assert class_fid(right, config).value == pytest.approx(0.0, abs=1e-6)
+    assert class_fid(wrong, config).value == pytest.approx((81.0 + 81.0 + 324.0) / 3, rel=0.05)
+
+
+def test_a_class_of_few_images_is_not_compared() -> None:
+    samples = np.random.default_rng(0).standard_normal((300, 3)).astype(np.float32)
+    assert OF_CLASSES.fits(of_three_classes(samples, np.arange(300) % 3))
+    assert not OF_CLASSES.fits(of_three_classes(samples, np.arange(300) % 2))
+    assert not OF_CLASSES.fits(sampled(samples, samples))

@@ -59,8 +59,8 @@ def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
 
 def test_the_score_is_the_mean_distance_and_none_where_images_are_equal(folder: Path) -> None:
     distance = LpipsDistance(folder)
-    assert METRIC.compute(Paired(X, X, distance(X, X)), tiny.evaluation()) == 0.0
-    found = METRIC.compute(Paired(X, Y, distance(X, Y)), tiny.evaluation())
+    assert METRIC.compute(Paired(X, X, distance(X, X)), tiny.evaluation()).value == 0.0
+    found = METRIC.compute(Paired(X, Y, distance(X, Y)), tiny.evaluation()).value
     assert found == pytest.approx(float(np.mean([distance(X[[i]], Y[[i]])[0] for i in range(5)])), rel=1e-5)
 
 

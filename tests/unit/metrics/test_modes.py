@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from genfoundry.metrics import Sampled
 from genfoundry.metrics.modes import mode_count
 from tests.unit import tiny
+from tests.unit.metrics.made import of_classes
 
 
 @pytest.mark.parametrize(
@@ -19,6 +18,12 @@ from tests.unit import tiny
     ],
 )
 def test_counts_classes_from_a_share_of_the_fair_share(counts: list[int], share: float, modes: int) -> None:
-    labels, none = np.repeat(np.arange(4), counts), np.empty((0, 1))
-    config = tiny.evaluation(mode_share=share)
-    assert mode_count(Sampled(none, labels, none, labels, 4), config) == modes
+    found = mode_count(of_classes(counts, counts), tiny.evaluation(mode_share=share))
+    assert found.value == modes
+
+
+def test_a_count_is_as_sure_as_its_classes_are_from_the_limit() -> None:
+    config = tiny.evaluation(mode_share=0.4)
+    assert mode_count(of_classes([500, 500], [1, 1]), config).stderr == 0.0
+    borderline = mode_count(of_classes([800, 200], [1, 1]), config).stderr  # the limit itself: half of the draws
+    assert borderline == pytest.approx(0.5, abs=0.05)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from genfoundry.files import sha256, write_json
+from genfoundry.files import read_json, sha256, write_json
 from genfoundry.params import Run, validate
 from genfoundry.report.leaderboard import Row, boards, boards_text, rows_of, to_csv, to_markdown, to_text, verdict
 from tests.unit import tiny
@@ -76,6 +76,11 @@ def test_verdicts(value: float, baseline: float, better: str, expected: str) -> 
     assert verdict(value, baseline, better) == expected
 
 
+@pytest.mark.parametrize(("stderr", "expected"), [(0.49, "beats"), (0.51, "ties"), (math.inf, "ties")])
+def test_within_two_errors_is_a_tie(stderr: float, expected: str) -> None:
+    assert verdict(1.0, 2.0, "lower", stderr) == expected
+
+
 def test_rows_hold_what_the_files_say(tmp_path: Path) -> None:
     fid, modes = evaluated(tmp_path, "one", fid=3.0)
     assert (fid.dataset, fid.graph, fid.family, fid.metric) == ("dots", "generate", "vae", "fid")
@@ -104,7 +109,58 @@ def test_a_board_ranks_by_its_leading_metric_and_ties_keep_their_order(
     order = [name for name, _ in board.lines]
     assert order == (["b", "a", "c", "d"] if lead == "lower" else ["d", "a", "c", "b"])
     assert board.metrics[0] == "fid"
-    assert board.best == {"fid": 2 if lead == "lower" else 8, "modes": 9}
+    assert {metric: row.value for metric, row in board.best.items()} == {
+        "fid": 2 if lead == "lower" else 8,
+        "modes": 9,
+    }
+    assert board.ranks == (
+        {"b": 1, "a": 2, "c": 2, "d": 4} if lead == "lower" else {"d": 1, "a": 2, "c": 2, "b": 4}
+    )
+
+
+def with_error(rows: list[Row], stderr: float) -> list[Row]:
+    return [replace(row, stderr=stderr) for row in rows]
+
+
+def test_runs_within_the_error_share_a_rank_and_are_all_best(tmp_path: Path) -> None:
+    scores = {"a": (2.0, 0.3), "b": (2.5, 0.3), "c": (4.0, 0.1), "d": (4.01, 0.1), "e": (9.0, 0.1)}
+    rows = [row for run, (fid, error) in scores.items() for row in with_error(evaluated(tmp_path, run, fid), error)]
+    (board,) = boards(rows)
+    assert board.ranks == {"a": 1, "b": 1, "c": 3, "d": 3, "e": 5}
+    assert [run for run, line in board.lines if board.is_best(line["fid"])] == ["a", "b"]
+    assert to_markdown([board]).splitlines()[4].startswith("| 1 | a | ✓ 2 ± 0.3 ")
+
+
+def test_a_verdict_counts_both_errors(tmp_path: Path) -> None:
+    evaluated(tmp_path, "one", fid=3.0, baseline=4.0)
+    written = read_json(tmp_path / "metrics/one.json")
+    for errors, expected in (({"stderr": 0.1}, "beats"), ({"stderr": 0.1, "baseline_stderr": 0.6}, "ties")):
+        write_json(tmp_path / "metrics/one.json", {**written, "fid": {**written["fid"], **errors}})
+        assert rows_of("one", RUN, tmp_path)[0].verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n": 50}, "n 100 there, 50 here"),
+        ({"n_real": 7}, "real images none there, 7 here"),
+        ({"extractor_sha256": "ab"}, "extractor's SHA-256 none there, ab here"),
+        ({"resize": "bicubic"}, "resizing none there, bicubic here"),
+        ({"conditions": "noise 0.5"}, "conditions none there, noise 0.5 here"),
+        ({"n": 50, "resize": "bicubic"}, "n 100 there, 50 here; resizing none there, bicubic here"),
+    ],
+)
+def test_other_protocols_are_not_ranked_and_a_line_says_what_differs(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    rows = evaluated(tmp_path, "a", 1) + evaluated(tmp_path, "b", 2)
+    others = [replace(row, **change) for row in evaluated(tmp_path, "c", 3)]
+    found = boards([*rows, *others])
+    own = next(board for board in found if "c" in board.ranks)
+    assert sorted(len(board.lines) for board in found) == [1, 2]
+    assert own.apart == (f"not ranked with a, b: {words}",)
+    assert f"\nnot ranked with a, b: {words}" in to_text(found)
+    assert f"\n\nnot ranked with a, b: {words}" in to_markdown(found)
 
 
 def test_other_data_and_other_tasks_are_other_boards(tmp_path: Path) -> None:
@@ -131,15 +187,15 @@ def test_csv_has_a_column_for_each_field_and_numbers_that_read_back(tmp_path: Pa
 def test_markdown_has_a_table_for_each_board(tmp_path: Path) -> None:
     lines = to_markdown(boards(evaluated(tmp_path, "one", fid=3.25, modes=10))).splitlines()
     assert lines[2:] == [
-        "| dots · generate | fid | modes |",
-        "| --- | --- | --- |",
-        "| one | ✓ 3.25 (baseline 10, floor 1) | = 10 (baseline 10) |",
+        "|  | dots · generate | fid | modes |",
+        "| --- | --- | --- | --- |",
+        "| 1 | one | ✓ 3.25 (baseline 10, floor 1) | = 10 (baseline 10) |",
     ]
 
 
 def test_a_score_that_a_run_lacks_leaves_its_cell_empty(tmp_path: Path) -> None:
     both, (fid, _) = evaluated(tmp_path, "one", fid=3.25), evaluated(tmp_path, "two", fid=4)
-    assert to_markdown(boards([*both, fid])).splitlines()[-1] == "| two | ✓ 4 (baseline 10, floor 1) |  |"
+    assert to_markdown(boards([*both, fid])).splitlines()[-1] == "| 2 | two | ✓ 4 (baseline 10, floor 1) |  |"
 
 
 def test_text_shows_how_far_a_mean_may_be_off(tmp_path: Path) -> None:

@@ -10,9 +10,13 @@ import torch
 
 from genfoundry.contract import GenerativeModel
 from genfoundry.export import onnx
+from genfoundry.judge.extractor import Extractor
+from genfoundry.judge.reference import Reference
 from genfoundry.models import build
 from genfoundry.runtime.artifact import Artifact
 from tests.unit import tiny
+
+NOBODY = Reference(Extractor(Path("nowhere")), Path("nowhere.npz"))  # whom no task may ask
 
 
 def untrained(family: str, model: dict[str, Any]) -> GenerativeModel:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, laplace
 
-from genfoundry.metrics import Sampled
+from genfoundry.metrics import Sampled, Seen
 from genfoundry.tasks.appearance import diversity, sharpness, table
 
 RNG = np.random.default_rng(0)
@@ -31,7 +31,7 @@ def test_diversity_is_the_mean_over_pairs_and_none_where_all_are_alike() -> None
 
 def test_the_table_has_samples_beside_real_images() -> None:
     features = RNG.standard_normal((6, 4))
-    found = table(np.zeros_like(IMAGES), IMAGES, Sampled(2.0 * features, None, features, None, 0))
+    found = table(np.zeros_like(IMAGES), IMAGES, Sampled(Seen(2.0 * features), Seen(features)))
     rows = {name: (float(samples), float(real)) for name, samples, real in found.rows}
     assert rows["sharpness"] == (0.0, pytest.approx(sharpness(IMAGES), rel=1e-4))
     assert rows["diversity"][0] == pytest.approx(2.0 * rows["diversity"][1], rel=1e-4)

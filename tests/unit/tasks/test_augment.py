@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from genfoundry.data.batches import Prepared, Split
-from genfoundry.judge.reference import Reference
 from genfoundry.metrics.gain import ACCURACY, GAIN
 from genfoundry.params import Augmentation, validate
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.spec import TensorSpec
 from genfoundry.tasks import Setting, augment
 from tests.unit import tiny
+from tests.unit.tasks.made import NOBODY
 
 TRAINING = {"steps": 40, "log_every": 40, "sample_every": 40, "checkpoint_every": 40}
 LESSONS = validate(
@@ -58,18 +58,18 @@ class Shipped:
 
 def setting(prepared: Path, lies: bool = False) -> Setting:
     artifact, config = cast(Artifact, Shipped(lies)), tiny.evaluation(augmentation=LESSONS)
-    return Setting(artifact, Prepared(prepared), Reference(Path("judge"), 2), config, seed=0)
+    return Setting(artifact, Prepared(prepared), NOBODY, config, seed=0)
 
 
 def test_samples_are_worth_what_their_labels_are(prepared: Path) -> None:
     honest, lying = (augment.find(setting(prepared, lies)) for lies in (False, True))
     for finding in (honest, lying):
         with_made, without = (
-            ACCURACY.compute(finding.roles[role], tiny.evaluation()) for role in ("value", "baseline")
+            ACCURACY.compute(finding.roles[role], tiny.evaluation()).value for role in ("value", "baseline")
         )
-        assert GAIN.compute(finding.roles["value"], tiny.evaluation()) == pytest.approx(with_made - without)
+        assert GAIN.compute(finding.roles["value"], tiny.evaluation()).value == pytest.approx(with_made - without)
         assert finding.protocol["conditions"] == "8 labels"
-    gains = [GAIN.compute(finding.roles["value"], tiny.evaluation()) for finding in (honest, lying)]
+    gains = [GAIN.compute(finding.roles["value"], tiny.evaluation()).value for finding in (honest, lying)]
     assert gains[0] > gains[1] + 0.1
 
 

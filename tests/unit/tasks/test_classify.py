@@ -35,8 +35,8 @@ class Classifier:
 def test_the_baseline_is_the_rival_or_linear(prepared: Path, rival: Any, baseline: float, name: str) -> None:
     artifact = cast(Artifact, Classifier(0))
     finding = find(replace(setting(prepared), artifact=artifact, rival=rival))
-    assert error.METRIC.compute(finding.roles["value"], setting(prepared).config) == 0.5
-    assert error.METRIC.compute(finding.roles["baseline"], setting(prepared).config) == baseline
+    assert error.METRIC.compute(finding.roles["value"], setting(prepared).config).value == 0.5
+    assert error.METRIC.compute(finding.roles["baseline"], setting(prepared).config).value == baseline
     assert finding.baseline == name
     assert finding.protocol["conditions"] == "8 labels"
 

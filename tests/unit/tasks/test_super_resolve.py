@@ -10,7 +10,6 @@ import torch
 
 from genfoundry.data.batches import Prepared
 from genfoundry.export import onnx
-from genfoundry.judge.reference import Reference
 from genfoundry.metrics.lpips import LpipsDistance
 from genfoundry.models import build
 from genfoundry.pictures import from_bytes
@@ -19,6 +18,7 @@ from genfoundry.tasks import Setting
 from genfoundry.tasks.stage import score
 from genfoundry.tasks.super_resolve import TASK, bicubic
 from tests.unit import tiny
+from tests.unit.tasks.made import NOBODY
 
 RAMP = (np.arange(16, dtype=np.float32) / 16)[None, None, None, :].repeat(16, axis=2)
 
@@ -52,7 +52,7 @@ def setting(prepared: Path, tmp_path: Path) -> Setting:
     data = {"dataset": "dots", "degradations": {"scale": 2}}
     onnx.write(replace(graph, module=Nearest()), tmp_path / "restore.onnx", {**tiny.ABOUT, "data": data}, opset=20)
     artifact = Artifact.load(tmp_path / "restore.onnx")
-    return Setting(artifact, Prepared(prepared), Reference(tmp_path, 2), tiny.evaluation(), seed=0)
+    return Setting(artifact, Prepared(prepared), NOBODY, tiny.evaluation(), seed=0)
 
 
 def test_images_are_made_small_and_compared_with_what_they_were(setting: Setting) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from genfoundry.data.batches import Split
-from genfoundry.metrics import Paired, Sampled
+from genfoundry.metrics import Paired, Sampled, Seen
 from genfoundry.metrics.psnr import psnr
 from genfoundry.pictures import from_bytes, to_bytes
 from genfoundry.tasks import Setting
@@ -37,11 +37,11 @@ class Pixels:
     def __init__(self, test: dict[str, np.ndarray]) -> None:
         self._test = test
 
-    def features(self, split: str, images: str) -> np.ndarray:
-        return from_bytes(self._test[images]).reshape(12, -1)
+    def real(self, split: str, images: str) -> Seen:
+        return Seen(from_bytes(self._test[images]).reshape(12, -1))
 
     def see(self, samples: np.ndarray, images: str) -> Sampled:
-        return Sampled(from_bytes(samples).reshape(len(samples), -1), None, self.features("test", images), None, 0)
+        return Sampled(Seen(from_bytes(samples).reshape(len(samples), -1)), self.real("test", images))
 
     def floor(self, count: int, images: str) -> Sampled:
         return self.see(self._test[images][:count], images)
@@ -56,7 +56,7 @@ def setting(run: Run, rival: Run | None = None, keys: str = "ab", aligned: bool 
     prepared: Any = SimpleNamespace(split=lambda _: Split(arrays, aligned))
     reference: Any = Pixels(arrays)
     artifact: Any = run
-    return Setting(artifact, prepared, reference, CONFIG, 0, rival)  # type: ignore[arg-type]
+    return Setting(artifact, prepared, reference, CONFIG, 0, rival=rival)  # type: ignore[arg-type]
 
 
 BOTH = Run(translate=shifted(150), translate_back=shifted(-140))
@@ -68,9 +68,9 @@ def test_each_direction_is_seen_among_the_images_of_the_other_domain(graph: str)
     source, target = (DARK, BRIGHT) if graph == "translate" else (BRIGHT, DARK)
     output = to_bytes(BOTH[graph](image=from_bytes(source)))
     value, baseline = finding.roles["value"], finding.roles["baseline"]
-    assert np.array_equal(value.features, from_bytes(output).reshape(12, -1))
-    assert np.array_equal(value.real_features, from_bytes(target).reshape(12, -1))
-    assert np.array_equal(baseline.features, from_bytes(source).reshape(12, -1))
+    assert np.array_equal(value.samples.features, from_bytes(output).reshape(12, -1))
+    assert np.array_equal(value.real.features, from_bytes(target).reshape(12, -1))
+    assert np.array_equal(baseline.samples.features, from_bytes(source).reshape(12, -1))
     assert finding.baseline == IDENTITY
 
 
@@ -90,15 +90,17 @@ def test_a_rival_that_does_not_translate_this_way_is_none() -> None:
 def test_an_error_is_against_the_true_translation_and_beside_no_translation() -> None:
     finding = find_error("translate", setting(BOTH, keys="pairs", aligned=True))
     for role, output in (("value", from_bytes(DARK) + np.float32(150 / 255)), ("baseline", from_bytes(DARK))):
-        expected = psnr(Paired(from_bytes(BRIGHT), output), CONFIG)
-        assert psnr(finding.roles[role], CONFIG) == pytest.approx(expected, abs=1e-4)
+        expected = psnr(Paired(from_bytes(BRIGHT), output), CONFIG).value
+        assert psnr(finding.roles[role], CONFIG).value == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("graph", ["translate", "translate_back"])
 def test_a_cycle_is_measured_where_it_began(graph: str) -> None:
     finding = find_cycle(graph, setting(BOTH))
-    assert psnr(finding.roles["value"], CONFIG) == pytest.approx(-20 * np.log10(10 / 255), abs=1.0)  # 150 - 140
-    assert psnr(finding.roles["baseline"], CONFIG) < 8.0
+    assert psnr(finding.roles["value"], CONFIG).value == pytest.approx(
+        -20 * np.log10(10 / 255), abs=1.0
+    )  # 150 - 140
+    assert psnr(finding.roles["baseline"], CONFIG).value < 8.0
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 import genfoundry
+from genfoundry.cli import main
 from genfoundry.export import onnx
 from genfoundry.pictures import grid, to_bytes
 from genfoundry.runtime.artifact import Artifact
-from genfoundry.runtime.cli import main
 from tests.unit import tiny
 
 HEAVY = ("torch", "mlflow", "pydantic", "sklearn", "matplotlib", "dvc")
@@ -86,7 +86,7 @@ def test_info_shows_a_judge_s_file_too(tmp_path: Path) -> None:
 def test_the_runtime_imports_nothing_heavy(shipped: Path, tmp_path: Path) -> None:
     code = (
         "import sys, genfoundry\n"
-        "from genfoundry.runtime.cli import main\n"
+        "from genfoundry.cli import main\n"
         "assert 'onnxruntime' not in sys.modules\n"
         "assert main(['generate', sys.argv[1], '-n', '2']) == 0\n"
         "assert genfoundry.Artifact\n"
