@@ -17,6 +17,7 @@ from genfoundry.runtime.artifact import Artifact, ShippedGraph
 
 ABOUT = "extractor.json"
 CACHE = Path(".features")  # of what published networks saw, by content: seconds for each hundred images
+PIECE = 4096  # images that a judge looks at together: as floats, they take four times the memory
 CHUNK = 250  # images that are looked at, and kept, together
 BATCH = 32  # large images at a time: what fits a cache is faster
 HALF_A_LEVEL = 0.5 / 255.0  # of 8 bits
@@ -61,8 +62,8 @@ class Extractor:
         if images.dtype != np.uint8:
             raise MetricError(f"scores are of images in bytes, not in {images.dtype}")
         if not self.is_published:
-            answer = self._graph(image=from_bytes(images))
-            return Seen(answer["features"], answer["logits"])
+            parts = [self._graph(image=from_bytes(images[i : i + PIECE])) for i in range(0, len(images), PIECE)]
+            return Seen(*(np.concatenate([part[what] for part in parts]) for what in ("features", "logits")))
         starts: Any = range(0, len(images), CHUNK)
         if title and len(images) > CHUNK:
             starts = progress(starts, title, total=len(starts), unit=f"×{CHUNK} images")
@@ -70,8 +71,8 @@ class Extractor:
 
     def _kept(self, images: np.ndarray) -> np.ndarray:
         """(N, D) features, kept by content: images that were seen before cost nothing, in a killed process too."""
-        shape = np.array(images.shape).tobytes()
-        key = sha256(self.protocol["sha256"].encode() + shape + np.ascontiguousarray(images).tobytes())
+        words = f"{self.protocol}{images.shape}".encode()
+        key = sha256(words + np.ascontiguousarray(images).tobytes())
         path = self._cache / f"{key}.f32"
         if path.exists():
             return np.fromfile(path, np.float32).reshape(len(images), -1)

@@ -30,19 +30,20 @@ class Estimate:
     std: float | None = None  # over the subsets that the value is a mean of, where it is one
 
 
-def standard_error(*influences: np.ndarray) -> float:
+def standard_error(*influences: np.ndarray) -> float | None:
     """Of a value, by the influence (N,) that each observation has on it; one array for each independent set.
 
     The infinitesimal jackknife (Efron 1982, chapter 6), to which the bootstrap's error tends. Of a mean over
-    observations, they are their own influences.
+    observations, they are their own influences. None where a set is a single one, or a value is infinite.
     """
-    return float(np.sqrt(sum(pulls.var(ddof=1) / len(pulls) for pulls in influences)))
+    if not all(len(each) > 1 and np.isfinite(each).all() for each in influences):
+        return None
+    return float(np.sqrt(sum(each.var(ddof=1) / len(each) for each in influences)))
 
 
 def mean(scores: np.ndarray) -> Estimate:
-    """Of (N,) scores, each of one observation; of a single one, or an infinite one, nobody knows the error."""
-    known = len(scores) > 1 and bool(np.isfinite(scores).all())
-    return Estimate(float(scores.mean(dtype=np.float64)), standard_error(scores) if known else None)
+    """Of (N,) scores, each of one observation."""
+    return Estimate(float(scores.mean(dtype=np.float64)), standard_error(scores))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +97,19 @@ class Seen(Once):
 
 @dataclass(frozen=True)
 class Paired:
-    """Images and what they should be: (N, C, H, W) float32 in [0, 1] twice."""
+    """Images and what they should be: (N, C, H, W) float32 in [0, 1] twice.
+
+    Raises:
+        MetricError: values that are not finite.
+    """
 
     target: np.ndarray
     output: np.ndarray
     distances: np.ndarray | None = None  # (N,) as a published network sees them, where the run names one
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.output).all():
+            raise MetricError("the images hold NaN or infinity; there is nothing to score")
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,14 +184,10 @@ class Metric:
     better: Literal["lower", "higher"]
     compute: Callable[[Any, Evaluation], Estimate]
     definition: str
-    needs: Callable[[Any], bool] = lambda evidence: True  # whether such evidence allows it
+    fits: Callable[[Any], bool] = lambda evidence: True  # whether such evidence allows it
     needs_many: bool = False  # images: with too few for a covariance of the features, it leads no board
     leads_boards: bool = True  # may rank runs; what only warns does not
     short: str = ""  # its name where a published network gives the features: fd_effnet is not fid_judge
-
-    def fits(self, evidence: Any) -> bool:
-        """Whether it can be computed."""
-        return self.needs(evidence)
 
     def leads(self, evidence: Any) -> bool:
         """Whether it is sound enough to rank the runs of a board."""

@@ -16,7 +16,7 @@ def class_kl(evidence: Sampled, _: Evaluation) -> Estimate:
         log_ratio = np.where(p > 0, np.log(p / q), 0.0)
         value = float((p * log_ratio).sum())
         pulls = log_ratio[evidence.samples.labels], -(p / q)[evidence.real.labels]
-    return Estimate(value, standard_error(*pulls) if np.isfinite(value) else None)
+    return Estimate(value, standard_error(*pulls))
 
 
-METRIC = Metric("class_kl", "lower", class_kl, "KL of the judge's class histograms, nats", needs=knows_classes)
+METRIC = Metric("class_kl", "lower", class_kl, "KL of the judge's class histograms, nats", fits=knows_classes)

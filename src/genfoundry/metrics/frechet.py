@@ -70,7 +70,7 @@ def moments_of(seen: Seen) -> Moments:
     return moments(seen.features)
 
 
-def error_of(evidence: Sampled) -> float:
+def error_of(evidence: Sampled) -> float | None:
     """The distance's standard error."""
     return standard_error(*influences(evidence.samples.features, evidence.real.features))
 
@@ -93,9 +93,9 @@ def fid_infinity(evidence: Sampled, _: Evaluation) -> Estimate:
     return Estimate(2.0 * between(samples.once(moments_of), real) - of_half, evidence.once(error_of))
 
 
-def class_fid(evidence: Sampled, _: Evaluation) -> Estimate:
+def class_fid(evidence: Sampled, config: Evaluation) -> Estimate:
     """The mean over classes, as the judge sees them, of the distance between samples and real images of each."""
-    found = [fid_judge(part, _) for part in by_class(evidence)]
+    found = [fid_judge(part, config) for part in by_class(evidence)]
     return Estimate(
         float(np.mean([part.value for part in found])),
         float(np.sqrt(np.sum([(part.stderr or 0.0) ** 2 for part in found])) / len(found)),
@@ -136,7 +136,7 @@ INFINITY = Metric(
     "lower",
     fid_infinity,
     "Fréchet distance extrapolated to infinitely many samples, from all and from halves",
-    needs=has_many_halves,
+    fits=has_many_halves,
     short="fd_infinity",
 )
 OF_CLASSES = Metric(
@@ -144,6 +144,6 @@ OF_CLASSES = Metric(
     "lower",
     class_fid,
     "Fréchet distance of samples and real images of one class, mean over the judge's classes",
-    needs=has_many_of_each,
+    fits=has_many_of_each,
     short="class_fd",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from genfoundry.metrics import Estimate, Metric, Sampled, standard_error
+from genfoundry.metrics import Estimate, Metric, MetricError, Sampled, standard_error
 from genfoundry.params import Evaluation
 
 
@@ -14,16 +14,18 @@ def inception_score(logits: np.ndarray) -> Estimate:
     logits -= logits.max(axis=1, keepdims=True)
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     p = np.exp(log_p)
-    log_q = np.log(p.mean(axis=0))
-    information = (p * (log_p - log_q)).sum(axis=1)
+    q = p.mean(axis=0)
+    seen = q > 0.0
+    information = (p[:, seen] * (log_p[:, seen] - np.log(q[seen]))).sum(axis=1)
     value = float(np.exp(information.mean()))
-    return Estimate(value, value * standard_error(information))  # p(y)'s own share of the influence is constant
+    stderr = standard_error(information)  # p(y)'s own share of the influence is constant
+    return Estimate(value, None if stderr is None else value * stderr)
 
 
 def is_judge(evidence: Sampled, _: Evaluation) -> Estimate:
     """Of the samples, by the judge's classes: no score of Inception's."""
     if evidence.samples.logits is None:
-        raise ValueError(f"{evidence.extractor} knows no classes")
+        raise MetricError(f"{evidence.extractor} knows no classes")
     return inception_score(evidence.samples.logits)
 
 
@@ -37,6 +39,6 @@ METRIC = Metric(
     "higher",
     is_judge,
     "exp of the mean KL between the judge's classes of a sample and of all, one split",
-    needs=knows_classes,
+    fits=knows_classes,
     short="is",
 )

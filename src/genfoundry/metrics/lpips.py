@@ -9,7 +9,7 @@ import numpy as np
 
 from genfoundry.data.pretrained import FILE, read_weights
 from genfoundry.files import sha256_file
-from genfoundry.metrics import Estimate, Metric, Paired, mean
+from genfoundry.metrics import Estimate, Metric, MetricError, Paired, mean
 from genfoundry.params import Evaluation
 
 BLOCK_PIXELS = 2**16  # of images at a time: VGG16 takes 2 kB for each, and is faster on blocks that fit a cache
@@ -51,12 +51,12 @@ def lpips(evidence: Paired, _: Evaluation) -> Estimate:
     """Mean over images; 0 where all are equal.
 
     Raises:
-        ValueError: nobody has measured the distances.
+        MetricError: nobody has measured the distances.
     """
     if evidence.distances is None:
-        raise ValueError("no network has seen these images")
+        raise MetricError("no network has seen these images")
     return mean(evidence.distances)
 
 
 DEFINITION = "LPIPS 0.1 by the extractor's weights, mean over images"
-METRIC = Metric("lpips", "lower", lpips, DEFINITION, needs=lambda evidence: evidence.distances is not None)
+METRIC = Metric("lpips", "lower", lpips, DEFINITION, fits=lambda evidence: evidence.distances is not None)

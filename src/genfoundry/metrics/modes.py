@@ -28,5 +28,5 @@ def _covered(shares: np.ndarray, config: Evaluation) -> np.ndarray:
 
 
 METRIC = Metric(
-    "modes", "higher", mode_count, "classes with at least mode_share of a fair share", needs=knows_classes
+    "modes", "higher", mode_count, "classes with at least mode_share of a fair share", fits=knows_classes
 )

@@ -23,4 +23,4 @@ def is_large(evidence: Paired) -> bool:
     return min(evidence.target.shape[2:]) >= LEAST
 
 
-METRIC = Metric("ms_ssim", "higher", ms_ssim, "SSIM at five scales, data range 1, mean over images", needs=is_large)
+METRIC = Metric("ms_ssim", "higher", ms_ssim, "SSIM at five scales, data range 1, mean over images", fits=is_large)

@@ -16,6 +16,8 @@ import numpy as np
 
 BLOCK = 2**20  # pairs at a time: 8 MB
 
+ROUNDING = 1e-13  # of a squared distance, beside the squared lengths of what it is between
+
 T = TypeVar("T")
 
 
@@ -96,7 +98,7 @@ def over_blocks(rows: int, columns: int, part: Callable[[slice], T]) -> list[T]:
 
     size = max(1, BLOCK // columns)
     blocks = [slice(start, start + size) for start in range(0, rows, size)]
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return list(pool.map(part, blocks))
 
 
@@ -104,6 +106,7 @@ def _squared(dots: np.ndarray, norms_x: np.ndarray, norms_y: np.ndarray) -> np.n
     squared = -2.0 * dots
     squared += norms_x[:, None]
     squared += norms_y
+    squared[squared < ROUNDING * (norms_x.max() + norms_y.max())] = 0.0  # of equal images
     return squared
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from genfoundry.files import read_json, sha256_file
+from genfoundry.metrics import JUDGE
 from genfoundry.params import Run
 
+COLUMNS = 3  # scores of a run on a terminal
 ERRORS = 2.0  # standard errors of a difference, within which two scores tie
 LEGEND = (
     "✓ beats its baseline, = is within two standard errors (±) of it, ✗ misses it; runs of one rank are as near to "
@@ -62,6 +64,7 @@ class Board:
     dataset: str
     task: str
     conditions: str
+    extractor: str  # where it is none of the data set's own
     metrics: tuple[str, ...]
     lines: tuple[tuple[str, dict[str, Row]], ...]  # run → its rows by metric
     ranks: dict[str, int]  # runs that tie with the same runs above them share one
@@ -138,9 +141,14 @@ def _row(name: str, run: Run, metric: str, roles: Mapping[str, float], words: Ma
 
 def boards(rows: Iterable[Row]) -> list[Board]:
     """One for each data set, task and protocol, in that order; scores by different protocols never share one."""
-    place = lambda row: (row.dataset, row.task, *(str(getattr(row, name) or "") for name in PROTOCOL))  # noqa: E731
+    place = lambda row: (*_place(row), *(str(getattr(row, name) or "") for name in PROTOCOL))  # noqa: E731
     groups = [list(group) for _, group in groupby(sorted(rows, key=place), place)]
+    groups.sort(key=lambda group: (*_place(group[0]), not any(row.leads for row in group)))
     return [_board(group, [other for other in groups if other is not group]) for group in groups]
+
+
+def _place(row: Row) -> tuple[str, str]:
+    return row.dataset, row.task
 
 
 def _board(rows: Sequence[Row], others: Iterable[Sequence[Row]]) -> Board:
@@ -160,16 +168,19 @@ def _board(rows: Sequence[Row], others: Iterable[Sequence[Row]]) -> Board:
         lead.dataset,
         lead.task,
         lead.conditions,
+        lead.extractor if lead.extractor not in (None, JUDGE) else "",
         tuple(by_metric),
         tuple(lines),
         {run: 1 + sum(beats(other, row) for other in leading.values()) for run, row in leading.items()},
         {metric: pick[found[0].better](found, key=lambda row: row.value) for metric, found in by_metric.items()},
-        tuple(
-            _apart(lead, other)
-            for other in others
-            if (other[0].dataset, other[0].task) == (lead.dataset, lead.task)
-        ),
+        tuple(_apart(lead, other) for other in others if _might_rank(rows, other)),
     )
+
+
+def _might_rank(rows: Sequence[Row], others: Sequence[Row]) -> bool:
+    """Whether a reader would look for both on one board: the same question, and a score of one name."""
+    alike = _place(rows[0]) == _place(others[0])
+    return alike and not {row.metric for row in rows}.isdisjoint(row.metric for row in others)
 
 
 def _apart(own: Row, rows: Sequence[Row]) -> str:
@@ -197,10 +208,10 @@ def to_csv(rows: Iterable[Row]) -> bytes:
 
 
 def to_text(found: Iterable[Board]) -> str:
-    """For a terminal: each score, its baseline and its floor."""
+    """For a terminal: the first scores of each run, with baseline and floor."""
     blocks = []
     for board in found:
-        table = _table(board)
+        table = _table(board, COLUMNS)
         widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
         lines = ("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in table)
         blocks.append("\n".join([*lines, *board.apart]))
@@ -211,25 +222,26 @@ def to_markdown(found: Iterable[Board]) -> str:
     """For a reader of the repository: a table for each board."""
     blocks = [LEGEND]
     for board in found:
-        head, *lines = _table(board)
+        head, *lines = _table(board, len(board.metrics))
         rule = ["---"] * len(head)
         blocks.append("\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines)))
         blocks += board.apart
     return "\n\n".join(blocks) + "\n"
 
 
-def _table(board: Board) -> list[list[str]]:
-    head = ["", title(board), *board.metrics]
+def _table(board: Board, most: int) -> list[list[str]]:
+    metrics = board.metrics[:most]
     cells = (
-        [str(board.ranks[run]), run, *(_cell(line[m]) if m in line else "" for m in board.metrics)]
+        [str(board.ranks[run]), run, *(_cell(line[m]) if m in line else "" for m in metrics)]
         for run, line in board.lines
     )
-    return [head, *cells]
+    return [["", title(board), *metrics], *cells]
 
 
 def title(board: Board) -> str:
     """What its runs have in common."""
-    return f"{board.dataset} · {board.task}" + (f" ({board.conditions})" if board.conditions else "")
+    apart = ", ".join(filter(None, [board.conditions, board.extractor]))
+    return f"{board.dataset} · {board.task}" + (f" ({apart})" if apart else "")
 
 
 def boards_text(runs: Mapping[str, Run]) -> str:

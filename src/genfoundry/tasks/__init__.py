@@ -96,8 +96,8 @@ def look(reference: Reference, images: Mapping[str, np.ndarray], key: str) -> Vi
     """By role, beside as many real training images: the floor."""
     roles = {role: reference.see(batch, key) for role, batch in images.items()}
     count = len(roles["value"].samples)
-    real = {"n": count, "n_real": len(reference.real("test", key))}
-    return View({**roles, "floor": reference.floor(count, key)}, {**real, **reference.protocol})
+    counts = {"n": count, "n_real": len(reference.real("test", key))}
+    return View({**roles, "floor": reference.floor(count, key)}, {**counts, **reference.protocol})
 
 
 @dataclass(frozen=True)

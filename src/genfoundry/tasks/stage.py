@@ -23,6 +23,7 @@ from genfoundry.tasks import (
     Setting,
     Table,
     Task,
+    View,
     anomaly,
     augment,
     bayes,
@@ -122,17 +123,21 @@ def score(
             "dtype": DTYPE,
             "seed": seed,
         }
-        leader = None
         for view in finding.all_views:
             value = view.roles["value"]
-            metrics = [metric for metric in task.metrics if metric.fits(value)]
-            leader = leader or next(metric.called(value) for metric in metrics if metric.leads(value))
+            metrics = [metric for metric in task.metrics if suits(metric, view)]
+            leader = next(metric for metric in metrics if metric.leads(value))
             for metric in metrics:
-                name = metric.called(value)
-                scores[task.prefix + name] = numbers(metric, view.roles, config)
-                own = {"better": metric.better, "definition": metric.definition, "leads": name == leader}
-                protocol[task.prefix + name] = {**words, **view.protocol, **own}
+                name = f"{task.prefix}{metric.called(value)}"
+                scores[name] = numbers(metric, view.roles, config)
+                own = {"better": metric.better, "definition": metric.definition, "leads": metric is leader}
+                protocol[name] = {**words, **view.protocol, **own}
     return scores, protocol
+
+
+def suits(metric: Metric, view: View) -> bool:
+    """Whether it can be computed of the model and of what has to be beaten: a score alone says little."""
+    return all(metric.fits(view.roles[role]) for role in ("value", "baseline") if role in view.roles)
 
 
 def numbers(metric: Metric, roles: Mapping[str, Any], config: Evaluation) -> dict[str, float]:

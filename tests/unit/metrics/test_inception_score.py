@@ -27,6 +27,12 @@ def test_sure_and_even_is_the_number_of_classes_and_one_class_is_one() -> None:
     assert inception_score(np.zeros((40, 4), np.float32)).value == pytest.approx(1.0)
 
 
+def test_a_class_that_no_sample_can_be_of_costs_nothing() -> None:
+    logits = np.zeros((40, 3), np.float32)
+    logits[:, 2] = -2000.0
+    assert inception_score(logits).value == pytest.approx(1.0)
+
+
 def test_is_of_the_samples_alone() -> None:
     evidence = of_classes([10, 10, 0], [5, 0, 5])
     assert is_judge(evidence, tiny.evaluation()).value == pytest.approx(2.0, rel=1e-4)

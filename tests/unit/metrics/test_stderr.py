@@ -144,6 +144,18 @@ def test_of_one_image_or_of_an_infinite_score_nothing_is_known(scores: list[floa
     assert mean(np.array(scores)).stderr is None
 
 
+def test_a_single_anomaly_has_no_error() -> None:
+    anomalous = np.arange(10) == 3
+    assert auroc.METRIC.compute(Detected(np.arange(10.0), anomalous), CONFIG).stderr is None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_outputs_that_are_no_numbers_are_refused(bad: float) -> None:
+    images = np.zeros((2, 1, 2, 2), np.float32)
+    with pytest.raises(MetricError, match="hold NaN or infinity"):
+        Paired(images, images + np.float32(bad))
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_features_that_are_no_numbers_are_refused(bad: float) -> None:
     with pytest.raises(MetricError, match="not finite: the images or the extractor hold NaN or infinity"):

@@ -11,7 +11,17 @@ import pytest
 
 from genfoundry.files import read_json, sha256, write_json
 from genfoundry.params import Run, validate
-from genfoundry.report.leaderboard import Row, boards, boards_text, rows_of, to_csv, to_markdown, to_text, verdict
+from genfoundry.report.leaderboard import (
+    Row,
+    boards,
+    boards_text,
+    rows_of,
+    title,
+    to_csv,
+    to_markdown,
+    to_text,
+    verdict,
+)
 from tests.unit import tiny
 
 RUN = validate(Run, tiny.params_tree()["runs"]["tiny"])
@@ -161,6 +171,23 @@ def test_other_protocols_are_not_ranked_and_a_line_says_what_differs(
     assert own.apart == (f"not ranked with a, b: {words}",)
     assert f"\nnot ranked with a, b: {words}" in to_text(found)
     assert f"\n\nnot ranked with a, b: {words}" in to_markdown(found)
+
+
+def test_what_another_network_sees_has_a_board_of_its_own_below_and_needs_no_excuse(tmp_path: Path) -> None:
+    own = evaluated(tmp_path, "a", 1)
+    seen = [replace(row, metric=f"{row.metric}_inception", extractor="inception", leads=False) for row in own]
+    first, second = boards([*(replace(row, extractor_sha256="ab", n=50) for row in seen), *own])
+    assert (first.metrics[0], second.metrics[0]) == ("fid", "fid_inception")
+    assert (title(first), title(second)) == ("dots · generate", "dots · generate (inception)")
+    assert first.apart == second.apart == ()
+
+
+def test_a_terminal_shows_the_first_scores_and_the_file_all(tmp_path: Path) -> None:
+    row = evaluated(tmp_path, "a", 1)[0]
+    found = boards([replace(row, metric=f"score{number}", leads=number == 0) for number in range(9)])
+    assert "score2" in to_text(found)
+    assert "score3" not in to_text(found)
+    assert "score8" in to_markdown(found)
 
 
 def test_other_data_and_other_tasks_are_other_boards(tmp_path: Path) -> None:

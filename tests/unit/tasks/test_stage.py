@@ -12,7 +12,7 @@ from genfoundry.files import sha256_file
 from genfoundry.journal import Journal
 from genfoundry.metrics import Paired, Sampled, Seen, Trials
 from genfoundry.runtime.artifact import Artifact
-from genfoundry.tasks import Finding, Picture, Table, Task, augment, generate, reconstruct
+from genfoundry.tasks import Finding, Picture, Table, Task, View, augment, generate, reconstruct
 from genfoundry.tasks.stage import TASKS, draw, score, write_table
 from tests.unit import tiny
 from tests.unit.metrics.made import sampled, sure
@@ -81,6 +81,22 @@ def test_scores_say_how_far_they_and_their_baselines_may_be_off(shipped: Path) -
     assert all(roles["stderr"] >= 0.0 for roles in scores.values())
     assert scores["augment_gain"]["stderr"] == scores["augment_gain"]["baseline_stderr"] == pytest.approx(0.1)
     assert [name for name, roles in scores.items() if "std" in roles] == ["kid_judge"]
+
+
+def test_a_score_that_the_baseline_cannot_have_is_none(shipped: Path) -> None:
+    """A baseline that misses a class has no distance to it; a model's alone would say little."""
+    full, poor = seen([0, 1] * 10), seen([0] * 19 + [1])
+    for baseline, there in ((full, True), (poor, False)):
+        found = {generate.TASK: Finding({"value": full, "baseline": baseline}, "b", {"n": 20})}
+        scores, _ = score(found, Artifact.load(shipped), CONFIG, seed=5)
+        assert ("class_fid_judge" in scores) == there
+
+
+def test_each_network_has_a_leading_score(shipped: Path) -> None:
+    few = View({"value": sampled(RNG.standard_normal((20, 40)), RNG.standard_normal((30, 40)), "inception")}, {})
+    found = {generate.TASK: Finding({"value": seen([0, 1] * 10)}, "b", {"n": 20}, views=(few,))}
+    _, protocol = score(found, Artifact.load(shipped), CONFIG, seed=5)
+    assert [name for name, words in protocol.items() if words["leads"]] == ["fid_judge", "kid_inception"]
 
 
 def test_what_a_role_does_not_allow_is_left_out(shipped: Path) -> None:
