@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from genfoundry import __version__
 from genfoundry.data.batches import Prepared
-from genfoundry.data.decoding import parallel
-from genfoundry.data.images import FORMATS, Unreadable, read_image
+from genfoundry.data.folder import decoded, files_of, shown
 from genfoundry.data.pretrained import fetch_weights
-from genfoundry.files import folder_atomic, sha256_file
+from genfoundry.files import folder_atomic, sha256, sha256_file
 from genfoundry.judge.extractor import Extractor, as_bytes
-from genfoundry.judge.published import export_published
+from genfoundry.judge.published import EXTRACTORS, export_published
 from genfoundry.metrics import Estimate, Metric, Paired, Sampled, ms_ssim, mse, psnr, ssim
 from genfoundry.metrics.lpips import METRIC as LPIPS
 from genfoundry.metrics.lpips import LpipsDistance
+from genfoundry.networks.lpips import SMALLEST
 from genfoundry.params import Params, load
 from genfoundry.pictures import from_bytes
-from genfoundry.runtime.artifact import Artifact
+from genfoundry.runtime.artifact import Artifact, ShippedGraph
 from genfoundry.tasks.generate import METRICS
 
 DEFAULTS = Path(__file__).with_name("params.yaml")  # the repository's: protocol, and where weights come from
 LEAST = 50  # images of a set
 PAIRED = (psnr.METRIC, ssim.METRIC, ms_ssim.METRIC, mse.METRIC, LPIPS)
-LPIPS_WEIGHTS = "lpips_alexnet"
-NAMED = 3  # sizes or files in an error
+TRUNK = "alexnet"  # of LPIPS
+ROWS_SEED = 0  # which training images are taken, where there are more than enough
 
 
 class ScoreError(ValueError):
@@ -45,10 +44,10 @@ class Request:
     real: Path  # a folder of images, or a prepared data set
     samples: Path  # a folder of images, or a generator's file or folder
     extractor: str = "inception_2015"
-    train: Path | None = None  # images that may have been copied; a prepared data set has its own
+    train: Path | None = None  # a folder of images that may have been copied; a prepared data set has its own
     count: int = 2000  # samples that a generator makes
     seed: int = 0
-    size: int | None = None  # pixels of a side, to which images are cut and resized
+    size: int | None = None  # pixels of a side, to which images of folders are cut and resized
     paired: bool = False  # files of one name belong together
 
 
@@ -59,35 +58,48 @@ class Score:
     metric: Metric
     name: str
     value: Estimate
-    floor: Estimate | None  # of as many real training images, where they are known
+    floor: Estimate | None  # of as many real training images, where so many are known
 
 
 def score(request: Request) -> tuple[list[Score], dict[str, Any]]:
     """The scores, and the protocol that they are comparable under.
 
     Raises:
-        ScoreError, MetricError, ArtifactError, SourceError: the images, the generator or the weights will not do.
+        ScoreError, DataError, MetricError, ArtifactError, SourceError: images, generator or weights will not do.
     """
-    for path in (request.real, request.samples, *([request.train] if request.train else [])):
-        if not (is_prepared(path) or is_generator(path)):
-            files_of(path)  # a mistake costs no time
+    check(request)
     params = load(DEFAULTS)
     return paired(request, params) if request.paired else distributions(request, params)
 
 
+def check(request: Request) -> None:
+    """Each path holds what its place wants: a mistake costs no time.
+
+    Raises:
+        ScoreError, DataError: one does not.
+    """
+    known = {"real": is_prepared(request.real), "samples": is_generator(request.samples)}
+    if request.paired and any(known.values()):
+        raise ScoreError("--paired compares two folders, file by file of one name")
+    if request.size and any(known.values()):
+        raise ScoreError("--size is for folders of images; prepared data and generators have a size of their own")
+    for place, wanted in (("real", "or a prepared data set"), ("samples", "or an .onnx generator")):
+        path = getattr(request, place)
+        if not known[place] and not path.is_dir():
+            raise ScoreError(f"{path} is not a folder of images, {wanted}")
+        if not known[place]:
+            files_of(path)
+    if request.train:
+        files_of(request.train)
+
+
 def distributions(request: Request, params: Params) -> tuple[list[Score], dict[str, Any]]:
     """All of `METRICS` that the extractor's features allow."""
-    real, samples = real_images(request), sample_images(request)
-    enough(request.real, real)
-    enough(request.samples, samples)
+    images = images_of(request)
     extractor = extractor_of(request.extractor, params)
-    train = training_images(request)
-    evidence = Sampled(
-        extractor.look(samples, "samples"),
-        extractor.look(real, "real images"),
-        None if train is None else extractor.look(train, "training images"),
-        extractor.protocol["extractor"],
-    )
+    seen = {name: extractor.look(batch, name) for name, batch in images.items()}
+    train = seen.get("training images")
+    evidence = Sampled(seen["samples"], seen["real images"], train, extractor.protocol["extractor"])
     floor = floor_of(evidence)
     found = [
         Score(
@@ -99,45 +111,78 @@ def distributions(request: Request, params: Params) -> tuple[list[Score], dict[s
         for metric in METRICS
         if metric.fits(evidence)
     ]
-    return found, {**about(request), "n": len(samples), "n_real": len(real), **extractor.protocol}
+    counts = {"n": len(images["samples"]), "n_real": len(images["real images"]), "n_train": len(train or ())}
+    chosen = params.evaluation.model_dump(include={"kid_subsets", "kid_subset_size"})
+    return found, {**about(request, images), **counts, **extractor.protocol, **chosen}
+
+
+def images_of(request: Request) -> dict[str, np.ndarray]:
+    """What is looked at, (N, C, H, W) uint8 each, of one size.
+
+    Raises:
+        ScoreError: too few, or of different sizes.
+    """
+    found = {"samples": sample_images(request), "real images": real_images(request)}
+    train = training_images(request)
+    found |= {} if train is None else {"training images": train}
+    for name, images in found.items():
+        if len(images) < LEAST:
+            raise ScoreError(f"{len(images)} {name} say little of a distribution; {LEAST} are the least")
+    sizes = {name: side(images) for name, images in found.items()}
+    if len(set(sizes.values())) > 1:
+        words = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise ScoreError(f"sizes differ: {words}; --size N cuts and resizes the images of folders to N pixels")
+    return found
 
 
 def floor_of(evidence: Sampled) -> Sampled | None:
-    """As many training images in the samples' place, where some are known."""
-    if evidence.train is None:
+    """As many training images in the samples' place, where so many are known."""
+    count = len(evidence.samples)
+    if evidence.train is None or len(evidence.train) < count:
         return None
-    return Sampled(evidence.train.take(slice(len(evidence.samples))), evidence.real, extractor=evidence.extractor)
+    rows = np.random.default_rng(ROWS_SEED).permutation(len(evidence.train))[:count]
+    return Sampled(evidence.train.take(rows), evidence.real, extractor=evidence.extractor)
 
 
 def paired(request: Request, params: Params) -> tuple[list[Score], dict[str, Any]]:
-    """Of images and what they should be, file by file of one name."""
+    """Of images and what they should be, file by file of one name.
+
+    Raises:
+        ScoreError: names or sizes differ.
+    """
     names = sorted(path.relative_to(request.real) for path in files_of(request.real))
     lacking = [name for name in names if not (request.samples / name).exists()]
     if lacking:
         raise ScoreError(f"{request.samples} lacks {shown(lacking)}; --paired compares files of one name")
-    target, output = (
-        from_bytes(decoded(folder, [folder / name for name in names], request.size))
+    both = [
+        decoded(folder, [folder / name for name in names], request.size)
         for folder in (request.real, request.samples)
-    )
-    if target.shape != output.shape:
-        raise ScoreError(
-            f"images are {side(target)} and {side(output)}; --size N makes both N pixels high and wide"
-        )
-    distance = LpipsDistance(weights_of(LPIPS_WEIGHTS, params))
-    evidence = Paired(target, output, distance(target, output))
+    ]
+    if both[0].shape != both[1].shape:
+        raise ScoreError(f"sizes differ: {side(both[0])} and {side(both[1])}; --size N makes both N pixels")
+    target, output = map(from_bytes, both)
+    distances, words = None, {}
+    if min(target.shape[2:]) >= SMALLEST[TRUNK]:
+        distance = LpipsDistance(weights_of(f"lpips_{TRUNK}", params))
+        distances, words = distance(target, output), distance.protocol
+    evidence = Paired(target, output, distances)
     found = [
         Score(metric, metric.name, metric.compute(evidence, params.evaluation), None)
         for metric in PAIRED
         if metric.fits(evidence)
     ]
-    return found, {**about(request), "n": len(names), **distance.protocol}
+    return found, {**about(request, {"real images": both[0]}), "n": len(names), **words}
 
 
-def about(request: Request) -> dict[str, Any]:
+def about(request: Request, images: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """What was compared."""
-    graph = request.samples.suffix == ".onnx"
-    digest = {"file_sha256": sha256_file(request.samples)} if graph else {}
-    return {"real": str(request.real), "samples": str(request.samples), "seed": request.seed, **digest}
+    size = side(images["real images"])
+    words = {"real": str(request.real), "samples": str(request.samples), "images": size}
+    if request.size:
+        words["images"] = f"cut and resized to {size}, Lanczos, antialiased"
+    if is_generator(request.samples):
+        words |= {"file_sha256": sha256_file(generator_of(request.samples).path), "seed": str(request.seed)}
+    return words
 
 
 def real_images(request: Request) -> np.ndarray:
@@ -148,21 +193,21 @@ def real_images(request: Request) -> np.ndarray:
 
 
 def training_images(request: Request) -> np.ndarray | None:
-    """(N, C, H, W) uint8: of the folder that is named; or a prepared data set's, as many as it has test images."""
+    """(N, C, H, W) uint8: of the folder that is named, or of a prepared data set, as many as it has test images."""
     if request.train:
         return decoded(request.train, files_of(request.train), request.size)
-    if is_prepared(request.real):
-        train, test = (Prepared(request.real).split(name).images for name in ("train", "test"))
-        return np.asarray(train[: len(test)])
-    return None
+    if not is_prepared(request.real):
+        return None
+    train, test = (Prepared(request.real).split(name).images for name in ("train", "test"))
+    rows = np.random.default_rng(ROWS_SEED).permutation(len(train))[: len(test)]
+    return np.asarray(train[np.sort(rows)])
 
 
 def sample_images(request: Request) -> np.ndarray:
     """(N, C, H, W) uint8: a generator's, or a folder's files."""
-    path = request.samples
-    if is_generator(path):
-        return as_bytes(Artifact.load(path).generate(request.count, request.seed))
-    return decoded(path, files_of(path), request.size)
+    if is_generator(request.samples):
+        return as_bytes(Artifact.load(request.samples).generate(request.count, request.seed))
+    return decoded(request.samples, files_of(request.samples), request.size)
 
 
 def is_generator(path: Path) -> bool:
@@ -170,90 +215,31 @@ def is_generator(path: Path) -> bool:
     return path.suffix == ".onnx" or any(path.glob("*.onnx"))
 
 
+def generator_of(path: Path) -> ShippedGraph:
+    """The graph that makes samples."""
+    return Artifact.load(path).graph("generate")
+
+
 def is_prepared(folder: Path) -> bool:
     """Whether the pipeline's stage `prepare` wrote it."""
     return (folder / "dataset.json").exists()
 
 
-def files_of(folder: Path) -> list[Path]:
-    """Its files and those of its sub-folders, none hidden.
-
-    Raises:
-        ScoreError: there is none.
-    """
-    if not folder.is_dir():
-        raise ScoreError(f"{folder} is not a folder of images, nor a prepared data set, nor an .onnx file")
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    if not found:
-        raise ScoreError(f"{folder} is empty; it should hold image files, in sub-folders or not")
-    return found
-
-
-def decoded(folder: Path, files: Sequence[Path], size: int | None) -> np.ndarray:
-    """(N, 3, H, W) uint8 of the files, which are of one size or made so.
-
-    Raises:
-        ScoreError: of several sizes, or damaged.
-    """
-    height, width = (size, size) if size else one_size(files)
-    pixels = parallel(partial(_pixels, files, (3, height, width)), len(files), f"reading {folder}")
-    return np.stack(pixels)
-
-
-def _pixels(files: Sequence[Path], shape: tuple[int, int, int], row: int) -> np.ndarray:
-    try:
-        return read_image(files[row], shape, "resize").pixels
-    except Unreadable as error:
-        raise ScoreError(f"{files[row]}: {error}; take it out, a score is of all images or of none") from None
-
-
-def one_size(files: Sequence[Path]) -> tuple[int, int]:
-    """Height and width of all.
-
-    Raises:
-        ScoreError: there are several, or a file is no image.
-    """
-    sizes: dict[tuple[int, int], int] = {}
-    for path in files:
-        try:
-            with Image.open(path, formats=FORMATS) as image:
-                size = image.height, image.width
-        except Exception as error:  # the boundary: a damaged file can raise anything in a decoder
-            raise ScoreError(f"{path} gives no image ({error}); take it out") from None
-        sizes[size] = sizes.get(size, 0) + 1
-    if len(sizes) > 1:
-        most = sorted(sizes.items(), key=lambda item: -item[1])
-        words = [f"{count} of {height}×{width}" for (height, width), count in most]
-        raise ScoreError(f"images of {len(sizes)} sizes: {shown(words)}; --size N cuts and resizes all to N pixels")
-    (size,) = sizes
-    return size
-
-
-def enough(path: Path, images: np.ndarray) -> None:
-    """Say so where there are too few to know anything.
-
-    Raises:
-        ScoreError: there are.
-    """
-    if len(images) < LEAST:
-        raise ScoreError(f"{path}: {len(images)} images say little of a distribution; {LEAST} are the least")
-
-
 def extractor_of(name: str, params: Params) -> Extractor:
     """A published network, fetched and exported at its first use; what it saw is kept beside it by content."""
-    weights = params.weights[name]
-    folder = cache_home() / "extractors" / f"{name}-{weights.sha256[:16]}"
+    digest = sha256(f"{__version__}{EXTRACTORS[name]}{params.weights[name].sha256}".encode())
+    folder = cache_home() / "extractors" / f"{name}-{digest[:16]}"
     if not folder.exists():
-        source = weights_of(name, params)
+        weights = weights_of(name, params)
         quick = params.export.gate.model_copy(update={"batches": (1, 2), "seeds": 1})
         with folder_atomic(folder) as target:
-            export_published(name, None, target, params.export.model_copy(update={"gate": quick}), source.parent)
+            export_published(name, None, target, params.export.model_copy(update={"gate": quick}), weights.parent)
     return Extractor(folder, cache_home() / "features")
 
 
 def weights_of(name: str, params: Params) -> Path:
-    """The folder of fetched weights; the download is kept."""
-    folder = cache_home() / "weights" / name
+    """The folder of fetched weights, by their content; the download is kept."""
+    folder = cache_home() / "weights" / params.weights[name].sha256 / name
     if not folder.exists():
         print(f"fetching the weights of {name}, once", flush=True)
         fetch_weights(name, params.weights[name], folder)
@@ -265,35 +251,27 @@ def cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genfoundry"
 
 
-def shown(items: Sequence[Any]) -> str:
-    """The first of them, and how many more there are."""
-    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
-    return ", ".join(map(str, items[:NAMED])) + more
-
-
 def side(images: np.ndarray) -> str:
     """Height × width."""
     return f"{images.shape[2]}×{images.shape[3]}"
 
 
-def as_json(found: Sequence[Score], protocol: dict[str, Any]) -> dict[str, Any]:
-    """Numbers and words, as `metrics/<run>.json` and its protocol have them."""
-    return {
-        "scores": {
-            score.name: {
-                "value": score.value.value,
-                **({"stderr": score.value.stderr} if score.value.stderr is not None else {}),
-                **({"floor": score.floor.value} if score.floor else {}),
-                "better": score.metric.better,
-                "definition": score.metric.definition,
-            }
-            for score in found
-        },
-        "protocol": protocol,
+def as_json(found: Sequence[Score], protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers and words, as `metrics/<run>.json` and its protocol have them; what is infinite is null."""
+    return {"scores": {score.name: _entry(score) for score in found}, "protocol": dict(protocol)}
+
+
+def _entry(score: Score) -> dict[str, Any]:
+    numbers = {
+        "value": score.value.value,
+        "stderr": score.value.stderr,
+        "floor": score.floor.value if score.floor else None,
     }
+    finite = {key: value for key, value in numbers.items() if value is not None and np.isfinite(value)}
+    return {"value": None, **finite, "better": score.metric.better, "definition": score.metric.definition}
 
 
-def as_table(found: Sequence[Score], protocol: dict[str, Any]) -> str:
+def as_table(found: Sequence[Score], protocol: Mapping[str, Any]) -> str:
     """For a terminal."""
     lines = [("score", "value", "± error", "floor", "")]
     for score in found:
@@ -302,7 +280,5 @@ def as_table(found: Sequence[Score], protocol: dict[str, Any]) -> str:
         arrow = "↓" if score.metric.better == "lower" else "↑"
         lines.append((f"{score.name} {arrow}", f"{score.value.value:.4g}", error, floor, score.metric.definition))
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    rows = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    ]
-    return "\n".join([*rows, "", *(f"{key}: {value}" for key, value in protocol.items())])
+    rows = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join([*map(str.rstrip, rows), "", *(f"{key}: {value}" for key, value in protocol.items())])

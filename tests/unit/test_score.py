@@ -10,7 +10,10 @@ from PIL import Image
 
 from genfoundry import score as scoring
 from genfoundry.cli import main
+from genfoundry.data import DataError
+from genfoundry.data.folder import ORIENTATION, decoded, files_of
 from genfoundry.judge.extractor import Extractor
+from genfoundry.judge.published import EXTRACTORS
 from genfoundry.metrics.frechet import frechet_distance
 from genfoundry.params import load
 from genfoundry.score import LEAST, Request, ScoreError
@@ -41,7 +44,7 @@ def scores(real: Path, samples: Path, **rest: Any) -> dict[str, float]:
 def test_two_folders_are_compared_by_their_features(tmp_path: Path, corners: Path) -> None:  # noqa: F811
     a, b = write_images(tmp_path / "a"), write_images(tmp_path / "b/deep", brightness=50).parent
     found, protocol = scoring.score(Request(a, b))
-    images = [scoring.decoded(folder, scoring.files_of(folder), None) for folder in (b, a)]
+    images = [decoded(folder, files_of(folder), None) for folder in (b, a)]
     features = [Extractor(corners, tmp_path / "f").look(batch).features for batch in images]
     by_name = {score.name: score.value.value for score in found}
     assert by_name["fd_corners"] == pytest.approx(frechet_distance(*features))
@@ -61,8 +64,8 @@ def test_a_generator_is_compared_with_a_prepared_data_set(
     prepared: Path, shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scoring, "LEAST", 40)  # as many as are held out
-    found, protocol = scoring.score(Request(prepared, shipped / "generate.onnx", count=60))
-    assert protocol["n"] == 60
+    found, protocol = scoring.score(Request(prepared, shipped / "generate.onnx", count=40))
+    assert protocol["n"] == 40
     assert len(protocol["file_sha256"]) == 64
     by_name = {score.name: score for score in found}
     floor = by_name["fd_corners"].floor
@@ -80,43 +83,93 @@ def test_files_of_one_name_are_compared_one_by_one(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(scoring, "weights_of", lambda name, params: Path(name))
     monkeypatch.setattr(scoring, "LpipsDistance", lambda folder: Distance())
-    a = write_images(tmp_path / "a", 3, size=16)
+    a = write_images(tmp_path / "a", 3, size=32)
     assert scores(a, a, paired=True) == {"psnr": np.inf, "ssim": pytest.approx(1.0), "mse": 0.0, "lpips": 0.0}
-    b = write_images(tmp_path / "b", 3, size=16)
+    b = write_images(tmp_path / "b", 3, size=32)
     assert scores(a, b, paired=True)["psnr"] < 20
     (b / "001.png").unlink()
     with pytest.raises(ScoreError, match=r"b lacks 001\.png; --paired compares files of one name"):
         scores(a, b, paired=True)
-    with pytest.raises(ScoreError, match=r"images are 16×16 and 8×8; --size N"):
-        scores(a, write_images(tmp_path / "c", 3, size=8), paired=True)
+    with pytest.raises(ScoreError, match=r"sizes differ: 32×32 and 16×16; --size N"):
+        scores(a, write_images(tmp_path / "c", 3, size=16), paired=True)
+    c = tmp_path / "c"
+    assert set(scores(c, c, paired=True)) == {"psnr", "ssim", "mse"}  # LPIPS has nothing left to pool
 
 
 def test_mixed_sizes_are_an_error_that_says_what_helps(tmp_path: Path) -> None:
     mixed = write_images(tmp_path / "mixed")
     write_images(mixed / "more", 5, size=12)
     same = write_images(tmp_path / "same")
-    with pytest.raises(ScoreError, match=rf"2 sizes: {COUNT} of 8×8, 5 of 12×12; --size N"):
+    with pytest.raises(DataError, match=rf"2 sizes: {COUNT} of 8×8, 5 of 12×12; --size N"):
         scores(same, mixed)
     assert scores(same, mixed, size=8)["fd_corners"] >= 0.0
+    with pytest.raises(ScoreError, match="sizes differ: samples 12×12, real images 8×8; --size N"):
+        scores(same, write_images(tmp_path / "large", size=12))
+
+
+def test_photos_that_lie_on_their_side_are_turned_and_not_cut(tmp_path: Path) -> None:
+    upright = write_images(tmp_path / "upright", size=8)
+    for path in files_of(upright):
+        Image.open(path).resize((8, 12)).save(path)
+    lying = tmp_path / "lying"
+    lying.mkdir()
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    for path in files_of(upright):
+        Image.open(path).transpose(Image.Transpose.ROTATE_90).save(lying / path.name, exif=exif)
+    a, b = (decoded(folder, files_of(folder), None) for folder in (upright, lying))
+    assert a.shape == (COUNT, 3, 12, 8)
+    assert np.array_equal(a, b)
+
+
+def test_the_floor_is_of_as_many_training_images_whatever_their_order(tmp_path: Path) -> None:
+    real, train = write_images(tmp_path / "real"), write_images(tmp_path / "train", 2 * COUNT)
+    for path in files_of(train)[:COUNT]:  # sorted by brightness
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
+    found, protocol = scoring.score(Request(real, real, train=train))
+    floor = next(score.floor for score in found if score.name == "precision_corners")
+    assert floor is not None
+    assert 0.2 < floor.value < 0.8  # not all of the dark ones
+    assert protocol["n_train"] == 2 * COUNT
+    few, _ = scoring.score(Request(real, real, train=write_images(tmp_path / "few", LEAST)))
+    assert all(score.floor is None for score in few)
+
+
+@pytest.mark.parametrize(
+    ("request_of", "words"),
+    [
+        (lambda a, data, onnx: Request(onnx, a), "generate.onnx is not a folder of images, or a prepared data set"),
+        (lambda a, data, onnx: Request(data, a, paired=True), "--paired compares two folders"),
+        (lambda a, data, onnx: Request(data, onnx, size=8), "--size is for folders of images"),
+        (lambda a, data, onnx: Request(a, a, train=onnx), "generate.onnx is not a folder of images"),
+        (lambda a, data, onnx: Request(a, a, train=a.parent / "few"), "3 training images say little"),
+    ],
+)
+def test_each_place_wants_its_kind(
+    tmp_path: Path, prepared: Path, shipped: Path, request_of: Any, words: str
+) -> None:
+    write_images(tmp_path / "few", 3)
+    with pytest.raises((ScoreError, DataError), match=words):
+        scoring.score(request_of(write_images(tmp_path / "a"), prepared, shipped / "generate.onnx"))
 
 
 def test_too_few_images_are_an_error(tmp_path: Path) -> None:
     few, many = write_images(tmp_path / "few", LEAST - 1), write_images(tmp_path / "many")
-    with pytest.raises(ScoreError, match=rf"few: {LEAST - 1} images say little of a distribution; {LEAST} are"):
+    with pytest.raises(ScoreError, match=rf"{LEAST - 1} samples say little of a distribution; {LEAST} are"):
         scores(many, few)
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: None, "is not a folder of images, nor a prepared data set, nor an .onnx file"),
+        (lambda path: None, "bad is not a folder of images, or an .onnx generator"),
         (lambda path: path.mkdir(), "is empty; it should hold image files"),
         (lambda path: (write_images(path), (path / "notes.txt").write_text("hello")), r"notes\.txt gives no image"),
     ],
 )
 def test_folders_without_images_are_a_line(tmp_path: Path, make: Any, words: str) -> None:
     make(tmp_path / "bad")
-    with pytest.raises(ScoreError, match=words):
+    with pytest.raises((ScoreError, DataError), match=words):
         scores(write_images(tmp_path / "good"), tmp_path / "bad")
 
 
@@ -148,7 +201,12 @@ def test_without_the_extra_it_says_so_in_a_line(
 
 def test_its_protocol_is_the_repository_s() -> None:
     assert scoring.DEFAULTS.resolve() == Path("params.yaml").resolve()
-    assert {scoring.LPIPS_WEIGHTS, "inception_2015"} <= set(load(scoring.DEFAULTS).weights)
+    assert {f"lpips_{scoring.TRUNK}", *EXTRACTORS} <= set(load(scoring.DEFAULTS).weights)
+
+
+@pytest.mark.parametrize("options", [["--extractor", name] for name in EXTRACTORS], ids=lambda options: options[1])
+def test_every_extractor_has_its_option(tmp_path: Path, options: list[str]) -> None:
+    assert main(["score", str(write_images(tmp_path / "a")), str(tmp_path / "a"), *options]) == 0
 
 
 def test_a_second_score_looks_at_nothing_again(tmp_path: Path) -> None:

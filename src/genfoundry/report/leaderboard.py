@@ -7,7 +7,6 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +67,15 @@ class Board:
     metrics: tuple[str, ...]
     lines: tuple[tuple[str, dict[str, Row]], ...]  # run → its rows by metric
     ranks: dict[str, int]  # runs that tie with the same runs above them share one
-    best: dict[str, Row]
     apart: tuple[str, ...] = ()  # a line for each other board of this data set and task: what differs
+
+    def better(self, metric: str) -> str:
+        """`lower` or `higher`."""
+        return next(line[metric].better for _, line in self.lines if metric in line)
 
     def is_best(self, row: Row) -> bool:
         """Whether no run's score of this metric is better by more than the error."""
-        return not beats(self.best[row.metric], row)
+        return not any(beats(line[row.metric], row) for _, line in self.lines if row.metric in line)
 
 
 def verdict(value: float, baseline: float, better: str, stderr: float = 0.0) -> str:
@@ -141,10 +143,12 @@ def _row(name: str, run: Run, metric: str, roles: Mapping[str, float], words: Ma
 
 def boards(rows: Iterable[Row]) -> list[Board]:
     """One for each data set, task and protocol, in that order; scores by different protocols never share one."""
-    place = lambda row: (*_place(row), *(str(getattr(row, name) or "") for name in PROTOCOL))  # noqa: E731
-    groups = [list(group) for _, group in groupby(sorted(rows, key=place), place)]
-    groups.sort(key=lambda group: (*_place(group[0]), not any(row.leads for row in group)))
-    return [_board(group, [other for other in groups if other is not group]) for group in groups]
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(_place(row) + tuple(str(getattr(row, name) or "") for name in PROTOCOL), []).append(row)
+    # Of one task, by conditions; what published networks see comes after what the judge saw, as in the runs' files.
+    ordered = sorted(groups.values(), key=lambda group: (*_place(group[0]), group[0].conditions))
+    return [_board(group, [other for other in ordered if other is not group]) for group in ordered]
 
 
 def _place(row: Row) -> tuple[str, str]:
@@ -160,19 +164,14 @@ def _board(rows: Sequence[Row], others: Iterable[Sequence[Row]]) -> Board:
     sign = 1 if lead.better == "lower" else -1
     lines = sorted(by_run.items(), key=lambda item: sign * item[1][lead.metric].value)
     leading = {run: line[lead.metric] for run, line in lines}
-    by_metric: dict[str, list[Row]] = {}
-    for row in rows:
-        by_metric.setdefault(row.metric, []).append(row)
-    pick = {"lower": min, "higher": max}
     return Board(
         lead.dataset,
         lead.task,
         lead.conditions,
         lead.extractor if lead.extractor not in (None, JUDGE) else "",
-        tuple(by_metric),
+        tuple(dict.fromkeys(row.metric for row in rows)),
         tuple(lines),
         {run: 1 + sum(beats(other, row) for other in leading.values()) for run, row in leading.items()},
-        {metric: pick[found[0].better](found, key=lambda row: row.value) for metric, found in by_metric.items()},
         tuple(_apart(lead, other) for other in others if _might_rank(rows, other)),
     )
 

@@ -119,10 +119,9 @@ def test_a_board_ranks_by_its_leading_metric_and_ties_keep_their_order(
     order = [name for name, _ in board.lines]
     assert order == (["b", "a", "c", "d"] if lead == "lower" else ["d", "a", "c", "b"])
     assert board.metrics[0] == "fid"
-    assert {metric: row.value for metric, row in board.best.items()} == {
-        "fid": 2 if lead == "lower" else 8,
-        "modes": 9,
-    }
+    best = {row.metric: run for run, line in board.lines for row in line.values() if board.is_best(row)}
+    assert best == {"fid": "b" if lead == "lower" else "d", "modes": "a"}
+    assert [board.better(metric) for metric in board.metrics] == [lead, "higher"]
     assert board.ranks == (
         {"b": 1, "a": 2, "c": 2, "d": 4} if lead == "lower" else {"d": 1, "a": 2, "c": 2, "b": 4}
     )
@@ -139,6 +138,13 @@ def test_runs_within_the_error_share_a_rank_and_are_all_best(tmp_path: Path) -> 
     assert board.ranks == {"a": 1, "b": 1, "c": 3, "d": 3, "e": 5}
     assert [run for run, line in board.lines if board.is_best(line["fid"])] == ["a", "b"]
     assert to_markdown([board]).splitlines()[4].startswith("| 1 | a | ✓ 2 ± 0.3 ")
+
+
+def test_an_unsure_leader_does_not_make_the_worse_one_best(tmp_path: Path) -> None:
+    scores = {"a": (1.0, 5.0), "b": (2.0, 0.1), "c": (3.0, 0.1)}
+    rows = [row for run, (fid, error) in scores.items() for row in with_error(evaluated(tmp_path, run, fid), error)]
+    (board,) = boards(rows)
+    assert [run for run, line in board.lines if board.is_best(line["fid"])] == ["a", "b"]
 
 
 def test_a_verdict_counts_both_errors(tmp_path: Path) -> None:
@@ -176,7 +182,7 @@ def test_other_protocols_are_not_ranked_and_a_line_says_what_differs(
 def test_what_another_network_sees_has_a_board_of_its_own_below_and_needs_no_excuse(tmp_path: Path) -> None:
     own = evaluated(tmp_path, "a", 1)
     seen = [replace(row, metric=f"{row.metric}_inception", extractor="inception", leads=False) for row in own]
-    first, second = boards([*(replace(row, extractor_sha256="ab", n=50) for row in seen), *own])
+    first, second = boards([*own, *(replace(row, extractor_sha256="ab", n=50) for row in seen)])
     assert (first.metrics[0], second.metrics[0]) == ("fid", "fid_inception")
     assert (title(first), title(second)) == ("dots · generate", "dots · generate (inception)")
     assert first.apart == second.apart == ()
