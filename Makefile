@@ -42,7 +42,7 @@ ui: $(READY)  ## MLflow on what there is, on this machine only
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/training.py
-	@$(BIN)/python benchmarks/metrics.py
+	@PYTHONPATH=src:. $(BIN)/python benchmarks/metrics.py
 
 clean:  ## what the pipeline made; the data's downloads stay in DVC's cache
 	rm -rf build data dist .features history journal judges models onnx plots references snapshots weights/*/ extractors/*/ .checkpoints

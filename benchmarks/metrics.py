@@ -1,6 +1,6 @@
 """Scores of features and Inception's features, side by side with other implementations, in one run.
 
-    make bench, or: .venv/bin/python benchmarks/metrics.py [--count N] [--images N]
+    make bench, or: PYTHONPATH=src:. .venv/bin/python benchmarks/metrics.py [--count N] [--images N]
 
 The first table: FID, KID, precision, recall, density, coverage of 10,000 × 2048 features, each project by its own
 functions, in a process of its own. The second: images a second that reach Inception's features, by several routes.
