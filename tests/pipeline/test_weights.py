@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 import genfoundry.torchvision_shim  # noqa: F401  (before torchmetrics)
 from genfoundry.data.pretrained import fetch_weights, read_weights
@@ -52,6 +51,8 @@ def test_lpips_gives_what_its_authors_package_gives(tmp_path, trunk, distance):
 
 @torch.no_grad()
 def test_fid_is_what_torchmetrics_gives_by_the_same_weights(tmp_path):
+    from torchmetrics.image.fid import FrechetInceptionDistance  # after torchvision's shim
+
     network = Inception().eval()
     network.load_published(published("inception_2015", tmp_path / "weights"))
     by_torchmetrics = FrechetInceptionDistance(
