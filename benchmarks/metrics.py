@@ -21,6 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
+import genfoundry.torchvision_shim  # noqa: F401  (before torchmetrics and torch-fidelity)
+
 WIDTH, SUBSETS, SUBSET_SIZE, NEIGHBOURS = 2048, 100, 1000, 5
 
 
@@ -57,8 +59,6 @@ def others(samples: np.ndarray, real: np.ndarray) -> dict[str, float]:
     from prdc import compute_prdc
     from torch_fidelity.metric_kid import kid_features_to_metric
     from torchmetrics.image.fid import _compute_fid
-
-    import genfoundry.torchvision_shim  # noqa: F401  (before torchmetrics)
 
     a, b = torch.from_numpy(samples), torch.from_numpy(real)
     moments = [m for x in (a.double(), b.double()) for m in (x.mean(0), torch.cov(x.T))]
@@ -138,7 +138,6 @@ def torch_routes(images):
     from tests.unit.networks.made import inception_for_torchmetrics
     from torchmetrics.image.fid import NoTrainInceptionV3
 
-    import genfoundry.torchvision_shim  # noqa: F401  (before torchmetrics)
     from genfoundry.data.pretrained import read_weights
     from genfoundry.judge.extractor import BATCH, squares
     from genfoundry.networks.inception import MEAN, SIZE, STD, Inception
