@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,8 @@ class Extractor:
         if not self.is_published:
             parts = [self._graph(image=from_bytes(images[i : i + PIECE])) for i in range(0, len(images), PIECE)]
             return Seen(*(np.concatenate([part[what] for part in parts]) for what in ("features", "logits")))
-        starts: Any = range(0, len(images), CHUNK)
-        if title and len(images) > CHUNK:
-            starts = progress(starts, title, total=len(starts), unit=f"×{CHUNK} images")
-        return Seen(np.concatenate([self._kept(images[start : start + CHUNK]) for start in starts]))
+        chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
+        return Seen(np.concatenate([self._kept(chunk) for chunk in _counted(chunks, title)]))
 
     def _kept(self, images: np.ndarray) -> np.ndarray:
         """(N, D) features, kept by content: images that were seen before cost nothing, in a killed process too."""
@@ -84,6 +83,17 @@ class Extractor:
         """(N, D) of images (N, C, H, W) uint8 by a published network, whatever was kept."""
         batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
         return np.concatenate([self._graph(image=squares(batch, **self._about["resize"])) for batch in batches])
+
+
+def _counted(chunks: Sequence[np.ndarray], title: str) -> Iterator[np.ndarray]:
+    """Under a bar of images, where there is a title and more than one chunk to wait for."""
+    if not title or len(chunks) == 1:
+        yield from chunks
+        return
+    with progress(chunks[:0], title, total=sum(map(len, chunks)), unit="images") as bar:
+        for chunk in chunks:
+            yield chunk
+            bar.update(len(chunk))
 
 
 def squares(images: np.ndarray, size: int, filter: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +29,13 @@ class Estimate:
     value: float
     stderr: float | None = None
     std: float | None = None  # over the subsets that the value is a mean of, where it is one
+    #: (N,) of each observation on it, by independent set, where known.
+    influences: tuple[np.ndarray, ...] = field(default=(), compare=False, repr=False)
+
+
+def estimate(value: float, *influences: np.ndarray, std: float | None = None) -> Estimate:
+    """A score with the error that its influences say; see `standard_error`."""
+    return Estimate(value, standard_error(*influences), std, influences)
 
 
 def standard_error(*influences: np.ndarray) -> float | None:
@@ -41,9 +49,31 @@ def standard_error(*influences: np.ndarray) -> float | None:
     return float(np.sqrt(sum(each.var(ddof=1) / len(each) for each in influences)))
 
 
-def mean(scores: np.ndarray) -> Estimate:
-    """Of (N,) scores, each of one observation."""
-    return Estimate(float(scores.mean(dtype=np.float64)), standard_error(scores))
+def difference_error(a: Estimate, b: Estimate) -> float | None:
+    """The standard error of a − b.
+
+    Sets of one size are taken observation by observation: of the same images, what is hard for both cancels; of
+    independent sets, which may be paired in any order, nothing does.
+    """
+    if not (a.influences and b.influences):
+        return None if a.stderr is None or b.stderr is None else math.hypot(a.stderr, b.stderr)
+    pairs = zip(a.influences, b.influences, strict=True)
+    return standard_error(*(part for x, y in pairs for part in ([x - y] if len(x) == len(y) else [x, y])))
+
+
+def mean(scores: np.ndarray, strata: np.ndarray | None = None) -> Estimate:
+    """Of (N,) scores, each of one observation; `strata` (N,) number the groups that were drawn from evenly.
+
+    With a fixed share of the draws for each stratum, only what varies within them errs (Cochran 1977, chapter 5).
+    """
+    scores = scores.astype(np.float64)
+    return estimate(float(scores.mean()), scores if strata is None else _within(scores, strata))
+
+
+def _within(scores: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    counts = np.bincount(strata)
+    centred = scores - (np.bincount(strata, scores) / counts)[strata]
+    return centred * np.sqrt(counts / (counts - 1))[strata]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +180,7 @@ class Likelihood:
 
     nats: np.ndarray  # (N,)
     dims: int
+    strata: np.ndarray | None = None  # (N,) by number, where noise was drawn evenly from several
 
 
 @dataclass(frozen=True)
@@ -162,10 +193,10 @@ class Classified:
 
 @dataclass(frozen=True)
 class Trials:
-    """Accuracies of one classifier, trained once for each seed: as it is, and on real images alone."""
+    """Accuracies of one classifier, trained once for each seed, and perhaps on real images alone too."""
 
     accuracies: np.ndarray  # (seeds,)
-    without: np.ndarray  # (seeds,)
+    without: np.ndarray | None = None  # (seeds,)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from genfoundry.metrics import Detected, Estimate, Metric, standard_error
+from genfoundry.metrics import Detected, Estimate, Metric, estimate
 from genfoundry.params import Evaluation
 
 
@@ -15,7 +15,7 @@ def auroc(evidence: Detected, _: Evaluation) -> Estimate:
     """
     anomalies, normal = evidence.scores[evidence.anomalous], evidence.scores[~evidence.anomalous]
     chances = _beaten(anomalies, normal), 1.0 - _beaten(normal, anomalies)
-    return Estimate(float(chances[0].mean()), standard_error(*chances))
+    return estimate(float(chances[0].mean()), *chances)
 
 
 def _beaten(scores: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from genfoundry.params import Evaluation
 
 def bits_per_dim(evidence: Likelihood, _: Evaluation) -> Estimate:
     """−log₂ p(x) / D."""
-    return mean(-evidence.nats / (evidence.dims * math.log(2.0)))
+    return mean(-evidence.nats / (evidence.dims * math.log(2.0)), evidence.strata)
 
 
 EXACT = Metric("bits_per_dim_exact", "lower", bits_per_dim, "−log₂ p(x) / D, mean over images")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from genfoundry.metrics import Estimate, Metric, Sampled, standard_error
+from genfoundry.metrics import Estimate, Metric, Sampled, estimate
 from genfoundry.metrics.inception_score import knows_classes
 from genfoundry.params import Evaluation
 
@@ -16,7 +16,7 @@ def class_kl(evidence: Sampled, _: Evaluation) -> Estimate:
         log_ratio = np.where(p > 0, np.log(p / q), 0.0)
         value = float((p * log_ratio).sum())
         pulls = log_ratio[evidence.samples.labels], -(p / q)[evidence.real.labels]
-    return Estimate(value, standard_error(*pulls))
+    return estimate(value, *pulls)
 
 
 METRIC = Metric("class_kl", "lower", class_kl, "KL of the judge's class histograms, nats", fits=knows_classes)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genfoundry.metrics import Estimate, Metric, MetricError, Sampled, Seen, standard_error
+from genfoundry.metrics import Estimate, Metric, MetricError, Sampled, Seen, estimate
 from genfoundry.metrics.pairs import nearest
 from genfoundry.params import Evaluation
 
@@ -43,8 +43,7 @@ def copies(evidence: Sampled, _: Evaluation) -> Estimate:
     limit = np.quantile(control, NEAR)
     near, expected = evidence.samples.once(make) <= limit, control <= limit
     excess = (near.mean() - NEAR) / (1.0 - NEAR)
-    stderr = standard_error(near, expected)
-    return Estimate(max(0.0, float(excess)), None if stderr is None else stderr / (1.0 - NEAR))
+    return estimate(max(0.0, float(excess)), near / (1.0 - NEAR), -(expected / (1.0 - NEAR)))
 
 
 METRIC = Metric(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genfoundry.metrics import Estimate, Metric, Sampled, Seen, standard_error
+from genfoundry.metrics import Estimate, Metric, Sampled, Seen, estimate
 from genfoundry.params import Evaluation
 
 HALVES_SEED = 0  # of the protocol: which samples are in which half
@@ -70,15 +70,15 @@ def moments_of(seen: Seen) -> Moments:
     return moments(seen.features)
 
 
-def error_of(evidence: Sampled) -> float | None:
-    """The distance's standard error."""
-    return standard_error(*influences(evidence.samples.features, evidence.real.features))
+def influences_of(evidence: Sampled) -> tuple[np.ndarray, np.ndarray]:
+    """Of the samples and of the real images on their distance."""
+    return influences(evidence.samples.features, evidence.real.features)
 
 
 def fid_judge(evidence: Sampled, _: Evaluation) -> Estimate:
     """Samples against the held-out real images, on the judge's features: no FID of Inception's."""
     value = between(evidence.samples.once(moments_of), evidence.real.once(moments_of))
-    return Estimate(value, evidence.once(error_of))
+    return estimate(value, *evidence.once(influences_of))
 
 
 def fid_infinity(evidence: Sampled, _: Evaluation) -> Estimate:
@@ -90,16 +90,14 @@ def fid_infinity(evidence: Sampled, _: Evaluation) -> Estimate:
     real, samples = evidence.real.once(moments_of), evidence.samples
     halves = np.array_split(np.random.default_rng(HALVES_SEED).permutation(len(samples)), 2)
     of_half = float(np.mean([between(moments(samples.features[half]), real) for half in halves]))
-    return Estimate(2.0 * between(samples.once(moments_of), real) - of_half, evidence.once(error_of))
+    return estimate(2.0 * between(samples.once(moments_of), real) - of_half, *evidence.once(influences_of))
 
 
 def class_fid(evidence: Sampled, config: Evaluation) -> Estimate:
     """The mean over classes, as the judge sees them, of the distance between samples and real images of each."""
     found = [fid_judge(part, config) for part in by_class(evidence)]
-    return Estimate(
-        float(np.mean([part.value for part in found])),
-        float(np.sqrt(np.sum([(part.stderr or 0.0) ** 2 for part in found])) / len(found)),
-    )
+    pulls = [pull / len(found) for part in found for pull in part.influences]
+    return estimate(float(np.mean([part.value for part in found])), *pulls)
 
 
 def by_class(evidence: Sampled) -> list[Sampled]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from genfoundry.metrics import Estimate, Metric, MetricError, Sampled, standard_error
+from genfoundry.metrics import Estimate, Metric, MetricError, Sampled, estimate
 from genfoundry.params import Evaluation
 
 
@@ -18,8 +18,7 @@ def inception_score(logits: np.ndarray) -> Estimate:
     seen = q > 0.0
     information = (p[:, seen] * (log_p[:, seen] - np.log(q[seen]))).sum(axis=1)
     value = float(np.exp(information.mean()))
-    stderr = standard_error(information)  # p(y)'s own share of the influence is constant
-    return Estimate(value, None if stderr is None else value * stderr)
+    return estimate(value, value * information)  # p(y)'s own share of the influence is constant
 
 
 def is_judge(evidence: Sampled, _: Evaluation) -> Estimate:

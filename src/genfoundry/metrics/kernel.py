@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from genfoundry.metrics import Estimate, Metric, Sampled, standard_error
+from genfoundry.metrics import Estimate, Metric, Sampled, estimate
 from genfoundry.metrics.compared import Compared, compared, marked
 from genfoundry.metrics.pairs import across, within
 from genfoundry.params import Evaluation
@@ -48,8 +48,8 @@ def kid_judge(evidence: Sampled, config: Evaluation) -> Estimate:
     """The mean over random subsets, as in the paper's section 4, and their deviation."""
     found = compared(evidence, config)
     distances = estimates(found)[:-1]
-    stderr = standard_error(*influences(found), *([distances] if len(distances) > 1 else []))
-    return Estimate(float(distances.mean()), stderr, float(distances.std()))
+    choice = [distances] if len(distances) > 1 else []  # of the subsets
+    return estimate(float(distances.mean()), *influences(found), *choice, std=float(distances.std()))
 
 
 METRIC = Metric(

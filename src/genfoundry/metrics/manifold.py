@@ -8,6 +8,8 @@ sample (Naeem et al. 2020, equations 3 and 4). Errors are of the points that are
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from genfoundry.metrics import Estimate, Metric, Sampled, mean
 from genfoundry.metrics.compared import NEIGHBOURS, compared
 from genfoundry.params import Evaluation
@@ -35,9 +37,18 @@ def coverage(evidence: Sampled, config: Evaluation) -> Estimate:
     return mean(compared(evidence, config).across.y_holds[:, FIFTH])
 
 
+def have_neighbours(evidence: Sampled) -> bool:
+    """Whether each image has as many others in its set as a ball reaches to."""
+    return min(len(evidence.samples), len(evidence.real)) > max(NEIGHBOURS)
+
+
+def _metric(short: str, compute: Callable[[Sampled, Evaluation], Estimate], definition: str) -> Metric:
+    return Metric(f"{short}_judge", "higher", compute, definition, fits=have_neighbours, short=short)
+
+
 METRICS = (
-    Metric("precision_judge", "higher", precision, "samples in the real manifold, k = 3", short="precision"),
-    Metric("recall_judge", "higher", recall, "real images in the samples' manifold, k = 3", short="recall"),
-    Metric("density_judge", "higher", density, "real balls around a sample, over k = 5", short="density"),
-    Metric("coverage_judge", "higher", coverage, "real balls with a sample in them, k = 5", short="coverage"),
+    _metric("precision", precision, "samples in the real manifold, k = 3"),
+    _metric("recall", recall, "real images in the samples' manifold, k = 3"),
+    _metric("density", density, "real balls around a sample, over k = 5"),
+    _metric("coverage", coverage, "real balls with a sample in them, k = 5"),
 )

@@ -8,8 +8,13 @@ from genfoundry.params import Evaluation
 
 def nats(evidence: Likelihood, _: Evaluation) -> Estimate:
     """The mean over images, each with one draw of the noise that its graph asks for."""
-    return mean(evidence.nats)
+    return mean(evidence.nats, evidence.strata)
 
 
 EXACT = Metric("log_prob", "higher", nats, "log p(x) of an image in nats, mean")
-BOUND = Metric("elbo", "higher", nats, "a lower bound on log p(x) of an image in nats, one draw of noise, mean")
+BOUND = Metric(
+    "elbo",
+    "higher",
+    nats,
+    "a lower bound on log p(x) of an image in nats, one draw of noise, times drawn evenly, mean",
+)

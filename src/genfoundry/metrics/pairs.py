@@ -41,9 +41,9 @@ class Across:
 
 
 def within(x: np.ndarray, weights: np.ndarray, neighbours: tuple[int, ...]) -> Within:
-    """Of (N, D), with S weightings (N, S) of the set, and its K `neighbours`' distances."""
+    """Of (N, D), with S weightings (N, S); distances to its K `neighbours`, ∞ where there are fewer."""
     x = x.astype(np.float64)
-    norms, nearest = np.square(x).sum(axis=1), [k - 1 for k in neighbours]
+    norms, nearest = np.square(x).sum(axis=1), [min(k, len(x)) - 1 for k in neighbours]
 
     def part(rows: slice) -> tuple[np.ndarray, np.ndarray]:
         dots = x[rows] @ x.T

@@ -10,7 +10,7 @@ import numpy as np
 from genfoundry.metrics import Estimate, Metric, Paired, mean
 from genfoundry.params import Evaluation
 
-CHUNK = 500  # images at a time: the windows' moments take five times the images' memory
+BLOCK_PIXELS = 2**19  # of images at a time: the windows' moments take five times the images' memory
 
 
 def ssim(evidence: Paired, _: Evaluation) -> Estimate:
@@ -24,9 +24,10 @@ def in_chunks(similarity: Callable[..., Any], evidence: Paired) -> np.ndarray:
     """(N,) of each image, by one of torchmetrics' functions."""
     import torch
 
-    starts = range(0, len(evidence.output), CHUNK)
+    block = max(1, BLOCK_PIXELS // evidence.output[0].size)
+    starts = range(0, len(evidence.output), block)
     pairs = [
-        tuple(torch.from_numpy(images[i : i + CHUNK]) for images in (evidence.output, evidence.target))
+        tuple(torch.from_numpy(images[i : i + block]) for images in (evidence.output, evidence.target))
         for i in starts
     ]
     return np.concatenate([np.atleast_1d(similarity(*pair, data_range=1.0, reduction="none")) for pair in pairs])

@@ -17,8 +17,8 @@ from genfoundry.params import Run
 COLUMNS = 3  # scores of a run on a terminal
 ERRORS = 2.0  # standard errors of a difference, within which two scores tie
 LEGEND = (
-    "✓ beats its baseline, = is within two standard errors (±) of it, ✗ misses it; runs of one rank are as near to "
-    "each other; the floor is what real images score."
+    "✓ beats its baseline, = is within two standard errors of their difference, ✗ misses it; runs of one rank are "
+    "within two of each other; ± is a score's own standard error; the floor is what real images score."
 )
 PROTOCOL = {  # what scores must have in common to be ranked, and how a reader is told
     "conditions": "conditions",
@@ -43,7 +43,7 @@ class Row:
     baseline: float
     floor: float | None
     stderr: float | None
-    baseline_stderr: float | None
+    difference_stderr: float | None  # of value − baseline
     better: str
     leads: bool
     verdict: str  # "beats", "ties" or "misses" the baseline
@@ -88,11 +88,7 @@ def verdict(value: float, baseline: float, better: str, stderr: float = 0.0) -> 
 
 def beats(a: Row, b: Row) -> bool:
     """Whether the first is better than the second by more than their error."""
-    return verdict(a.value, b.value, a.better, _joint(a.stderr, b.stderr)) == "beats"
-
-
-def _joint(*errors: float | None) -> float:
-    return math.hypot(*(error or 0.0 for error in errors))
+    return verdict(a.value, b.value, a.better, math.hypot(a.stderr or 0.0, b.stderr or 0.0)) == "beats"
 
 
 def rows_of(name: str, run: Run, root: Path = Path()) -> list[Row]:
@@ -122,15 +118,10 @@ def _row(name: str, run: Run, metric: str, roles: Mapping[str, float], words: Ma
         baseline=roles["baseline"],
         floor=roles.get("floor"),
         stderr=roles.get("stderr"),
-        baseline_stderr=roles.get("baseline_stderr"),
+        difference_stderr=roles.get("difference_stderr"),
         better=words["better"],
         leads=words["leads"],
-        verdict=verdict(
-            roles["value"],
-            roles["baseline"],
-            words["better"],
-            _joint(roles.get("stderr"), roles.get("baseline_stderr")),
-        ),
+        verdict=verdict(roles["value"], roles["baseline"], words["better"], roles.get("difference_stderr", 0.0)),
         baseline_name=words["baseline"],
         n=words["n"],
         n_real=words.get("n_real"),

@@ -24,7 +24,7 @@ def find(setting: Setting) -> Finding:
     }
     found = {role: accuracies(setting, split) for role, split in taught.items()}
     return Finding(
-        {role: Trials(values, values) for role, values in found.items()},
+        {role: Trials(values) for role, values in found.items()},
         f"a Gaussian on PCA with {width} components for each class",
         {"n": len(augment.held_out(setting)), "generated": len(images), "seeds": SEEDS},
     )
@@ -42,4 +42,4 @@ def from_all_labels(setting: Setting) -> bool:
     return setting.data.labels is None and learns_all(setting) and control.can_be_asked(setting)
 
 
-TASK = Task("cas", ("generate",), (gain.ACCURACY,), find, prefix="cas_", wanted=from_all_labels)
+TASK = Task("cas", ("generate",), (gain.LEARNT,), find, prefix="cas_", wanted=from_all_labels)

@@ -12,7 +12,7 @@ from genfoundry.data.pretrained import FOLDER
 from genfoundry.files import folder_atomic, sha256_file, write_json
 from genfoundry.journal import Journal, recording
 from genfoundry.judge.reference import references
-from genfoundry.metrics import Metric
+from genfoundry.metrics import Metric, difference_error
 from genfoundry.metrics.lpips import LpipsDistance
 from genfoundry.params import NO_WEIGHTS, Evaluation, load_run
 from genfoundry.pictures import grid, png
@@ -141,12 +141,12 @@ def suits(metric: Metric, view: View) -> bool:
 
 
 def numbers(metric: Metric, roles: Mapping[str, Any], config: Evaluation) -> dict[str, float]:
-    """A score by role, then how far it and its baseline may be off, and how it varies over subsets."""
+    """A score by role, then how far it and its lead over the baseline may be off, and its spread over subsets."""
     found = {role: metric.compute(evidence, config) for role, evidence in roles.items() if metric.fits(evidence)}
     value, baseline = found["value"], found.get("baseline")
     errors = {
         "stderr": value.stderr,
-        "baseline_stderr": baseline.stderr if baseline else None,
+        "difference_stderr": difference_error(value, baseline) if baseline else None,
         "std": value.std,
     }
     values = {role: estimate.value for role, estimate in found.items()}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genfoundry.metrics import Metric, Trials
+from genfoundry.metrics import Metric, MetricError, Trials
 from genfoundry.metrics.gain import ACCURACY, GAIN
 from tests.unit import tiny
 
@@ -21,6 +21,11 @@ def test_a_gain_is_of_one_seed_over_the_same() -> None:
     assert GAIN.compute(evidence, tiny.evaluation()).value == pytest.approx(0.1)
     assert stderr(ACCURACY, evidence) == pytest.approx(0.1 / np.sqrt(3))
     assert stderr(GAIN, evidence) == pytest.approx(0.0)
+
+
+def test_without_a_classifier_to_compare_with_there_is_no_gain() -> None:
+    with pytest.raises(MetricError, match="no classifier without generated images"):
+        GAIN.compute(Trials(WITH), tiny.evaluation())
 
 
 def test_nothing_is_gained_over_oneself() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from prdc import compute_prdc
 
-from genfoundry.metrics import Seen
+from genfoundry.metrics import Seen, kernel
 from genfoundry.metrics.manifold import METRICS
 from tests.unit import tiny
 from tests.unit.metrics.made import gaussian, sampled
@@ -40,6 +40,14 @@ def test_wide_features_in_many_blocks_agree_too(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("genfoundry.metrics.pairs.BLOCK", 1000)
     samples, real = RNG.random((90, 512), dtype=np.float32), RNG.random((130, 512), dtype=np.float32)
     assert scores(samples, real) == pytest.approx(by_prdc(samples, real), rel=1e-6)
+
+
+@pytest.mark.parametrize(("count", "fit"), [(6, True), (5, False)])
+def test_balls_want_as_many_neighbours_as_they_reach_to(count: int, fit: bool) -> None:
+    """Where there are fewer, the kernel distance is still there."""
+    evidence = sampled(REAL[:count], REAL[100:120])
+    assert {metric.fits(evidence) for metric in METRICS} == {fit}
+    assert np.isfinite(kernel.kid_judge(evidence, CONFIG).value)
 
 
 def test_the_data_s_own_images_are_all_in_place() -> None:

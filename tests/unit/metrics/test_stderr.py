@@ -11,6 +11,7 @@ import pytest
 from genfoundry.metrics import (
     Classified,
     Detected,
+    Estimate,
     Likelihood,
     Metric,
     MetricError,
@@ -21,6 +22,7 @@ from genfoundry.metrics import (
     auroc,
     class_kl,
     copies,
+    difference_error,
     error,
     frechet,
     inception_score,
@@ -78,6 +80,12 @@ def likelihood(rng: np.random.Generator) -> Likelihood:
     return Likelihood(rng.gamma(2.0, 3.0, 100), 4)
 
 
+def stratified(rng: np.random.Generator) -> Likelihood:
+    """Terms of a sum that differ far more by their place than by image, each place asked of five."""
+    places = rng.permutation(np.repeat(np.arange(20), 5))
+    return Likelihood(-np.exp(places / 3.0) + rng.standard_normal(100), 4, places)
+
+
 CASES: list[tuple[Metric, Draw]] = [
     *((metric, samples) for metric in (frechet.METRIC, frechet.INFINITY, kernel.METRIC, inception_score.METRIC)),
     *((metric, samples) for metric in (class_kl.METRIC, frechet.OF_CLASSES)),
@@ -86,6 +94,7 @@ CASES: list[tuple[Metric, Draw]] = [
     *((metric, classified) for metric in (accuracy.METRIC, error.METRIC)),
     (auroc.METRIC, detected),
     (nats.EXACT, likelihood),
+    (nats.BOUND, stratified),
 ]
 
 
@@ -137,6 +146,44 @@ def test_is_a_bootstrap_s() -> None:
 def test_influences_add_up_over_independent_sets() -> None:
     a, b = np.array([1.0, 3.0]), np.array([0.0, 4.0, 2.0])
     assert standard_error(a, b) == pytest.approx(np.sqrt(2.0 / 2 + 4.0 / 3))
+
+
+def better(metric: Metric, seed: int) -> tuple[Estimate, Estimate]:
+    """The scores of two outputs for the same images, some of which are hard for both."""
+    rng = np.random.default_rng(seed)
+    target = rng.random((50, 1, 6, 6), dtype=np.float32)
+    hard = rng.exponential(0.1, (50, 1, 1, 1)).astype(np.float32)
+    noise = 0.05 * rng.standard_normal((2, *target.shape), dtype=np.float32)
+    a, b = (metric.compute(Paired(target, target + hard + part), CONFIG) for part in noise)
+    return a, b
+
+
+@pytest.mark.parametrize("metric", [mse.METRIC, psnr.METRIC], ids=lambda metric: metric.name)
+def test_of_a_difference_is_the_spread_of_the_difference(metric: Metric) -> None:
+    pairs = [better(metric, seed) for seed in range(DRAWS)]
+    said = float(np.mean([difference_error(a, b) or 0.0 for a, b in pairs]))
+    assert said == pytest.approx(np.std([a.value - b.value for a, b in pairs], ddof=1), rel=0.35)
+    assert said < 0.5 * float(np.mean([np.hypot(a.stderr or 0.0, b.stderr or 0.0) for a, b in pairs]))
+
+
+@pytest.mark.parametrize("metric", [frechet.METRIC, kernel.METRIC], ids=lambda metric: metric.name)
+def test_of_a_difference_forgets_the_real_images_that_both_were_held_against(metric: Metric) -> None:
+    def difference(seed: int) -> tuple[float, float]:
+        rng = np.random.default_rng(seed)
+        real = Seen(gaussian(rng, 400, 8))
+        a, b = (
+            metric.compute(Sampled(Seen(gaussian(rng, count, 8, shift=0.3)), real), CONFIG) for count in (300, 250)
+        )
+        return a.value - b.value, difference_error(a, b) or 0.0
+
+    values, errors = np.array([difference(seed) for seed in range(DRAWS)]).T
+    assert errors.mean() == pytest.approx(values.std(ddof=1), rel=0.35)
+
+
+def test_of_a_difference_without_influences_is_the_sum_of_both() -> None:
+    a, b = Estimate(1.0, 0.3), Estimate(2.0, 0.4)
+    assert difference_error(a, b) == pytest.approx(0.5)
+    assert difference_error(a, Estimate(2.0)) is None
 
 
 @pytest.mark.parametrize("scores", [[1.0], [np.inf, 1.0]])

@@ -147,10 +147,10 @@ def test_an_unsure_leader_does_not_make_the_worse_one_best(tmp_path: Path) -> No
     assert [run for run, line in board.lines if board.is_best(line["fid"])] == ["a", "b"]
 
 
-def test_a_verdict_counts_both_errors(tmp_path: Path) -> None:
+def test_a_verdict_is_by_the_error_of_the_difference(tmp_path: Path) -> None:
     evaluated(tmp_path, "one", fid=3.0, baseline=4.0)
     written = read_json(tmp_path / "metrics/one.json")
-    for errors, expected in (({"stderr": 0.1}, "beats"), ({"stderr": 0.1, "baseline_stderr": 0.6}, "ties")):
+    for errors, expected in (({"stderr": 0.6}, "beats"), ({"difference_stderr": 0.6}, "ties")):
         write_json(tmp_path / "metrics/one.json", {**written, "fid": {**written["fid"], **errors}})
         assert rows_of("one", RUN, tmp_path)[0].verdict == expected
 
