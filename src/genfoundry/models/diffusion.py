@@ -82,26 +82,42 @@ class Bound(nn.Module):
     def __init__(self, model: Diffusion) -> None:
         super().__init__()
         self.model = model
+        self.spread: Tensor
+        self.weight: Tensor
+        for name, table in zip(("spread", "weight"), step_kl(model.alpha_bar), strict=True):
+            self.register_buffer(name, table[:, None, None, None], persistent=False)
 
     def forward(self, image: Tensor, noise: Tensor, time: Tensor) -> Tensor:
         """(N, C, H, W) twice and (N,) in [0, 1) → (N,): one of the T terms of Ho 2020, equation 5, T times."""
         model, x_0 = self.model, image * 2.0 - 1.0
         t = (time * model.steps).long().clamp(max=model.steps - 1)
         now = model.alpha_bar[t][:, None, None, None]
-        before = torch.cat([torch.ones_like(model.alpha_bar[:1]), model.alpha_bar])[t][:, None, None, None]
         x_t = now.sqrt() * x_0 + (1.0 - now).sqrt() * noise
         guess = model.x_0(x_t, t / model.steps, now)
-        beta = 1.0 - now / before
-        variance = beta * (1.0 - before) / (1.0 - now)  # β̃ of equation 7
-        gap = before.sqrt() * beta / (1.0 - now) * (x_0 - guess)  # of the means, equation 7
-        kl = gap.square() / (2.0 * variance.clamp(min=1e-20))
-        term = torch.where(t[:, None, None, None] > 0, kl, -discretised_normal(x_0, guess, beta.sqrt()))
+        kl = self.spread[t] + self.weight[t] * (x_0 - guess).square()
+        decoded = discretised_normal(x_0, guess, (1.0 - model.alpha_bar[0]).sqrt())
+        term = torch.where(t[:, None, None, None] > 0, kl, -decoded)
         return -(term.flatten(1).sum(dim=1) * model.steps + self.prior(x_0))
 
     def prior(self, x_0: Tensor) -> Tensor:
         """KL(q(x_T | x₀) ‖ N(0, 1)), (N,): L_T of equation 5."""
         last = self.model.alpha_bar[-1]
         return 0.5 * (last * x_0.square() - last - (1.0 - last).log()).flatten(1).sum(dim=1)
+
+
+def step_kl(alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
+    """(T,) twice: s and w of a pixel's KL(q(x_s | x_t, x₀) ‖ p(x_s | x_t)) = s + w (x₀ − guess)²; 0 at the first t.
+
+    The variances are β̃ and √(β β̃). Ho 2020, section 3.2, has β̃ and β as extremes for p; the best one is near their
+    geometric mean while the guess is poor (Nichol & Dhariwal 2021, equation 15, learn the place).
+    """
+    alpha_bar = alpha_bar.double()
+    before, now = alpha_bar[:-1], alpha_bar[1:]
+    beta = 1.0 - now / before
+    ratio = ((1.0 - before) / (1.0 - now)).sqrt()  # of the variances; that of p is β times it
+    spread = 0.5 * (ratio - 1.0 - ratio.log())
+    weight = before * beta / (2.0 * ratio * (1.0 - now).square())  # of the means: equation 7
+    return tuple(nn.functional.pad(table, (1, 0)).float() for table in (spread, weight))  # type: ignore[return-value]
 
 
 def discretised_normal(x_0: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:

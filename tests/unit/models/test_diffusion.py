@@ -127,12 +127,13 @@ def test_the_bound_is_the_kl_of_the_normals_of_equation_5() -> None:
     x_0, noise = image * 2 - 1, torch.randn(2, 1, 8, 8)
     x_t = alpha_bar[t].sqrt() * x_0 + (1 - alpha_bar[t]).sqrt() * noise
 
-    def posterior(clean: Tensor) -> torch.distributions.Normal:
+    def step(clean: Tensor, variance: Tensor) -> torch.distributions.Normal:
         mean = alpha_bar[t - 1].sqrt() * beta * clean + (1 - beta).sqrt() * (1 - alpha_bar[t - 1]) * x_t
-        sigma = (beta * (1 - alpha_bar[t - 1]) / (1 - alpha_bar[t])).sqrt()
-        return torch.distributions.Normal(mean / (1 - alpha_bar[t]), sigma)
+        return torch.distributions.Normal(mean / (1 - alpha_bar[t]), variance.sqrt())
 
-    kl = torch.distributions.kl_divergence(posterior(x_0), posterior(guess)).flatten(1).sum(1)
+    lower = beta * (1 - alpha_bar[t - 1]) / (1 - alpha_bar[t])
+    true, guessed = step(x_0, lower), step(guess, (beta * lower).sqrt())
+    kl = torch.distributions.kl_divergence(true, guessed).flatten(1).sum(1)
     bound = Bound(diffusion)
     found = bound(image, noise, torch.full((2,), (t + 0.5) / 50))
     torch.testing.assert_close(found, -(50 * kl + bound.prior(x_0)), rtol=1e-4, atol=1e-3)
