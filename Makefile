@@ -1,4 +1,4 @@
-# Every target bootstraps .venv from pyproject.toml and constraints.txt, and does nothing where that is current.
+# Every target but clean bootstraps .venv from pyproject.toml and constraints.txt, and does nothing where that is current.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
@@ -44,7 +44,7 @@ bench: $(READY)
 	@$(BIN)/python benchmarks/training.py
 	@PYTHONPATH=src:. $(BIN)/python benchmarks/metrics.py
 
-clean:  ## what the pipeline made; the data's downloads stay in DVC's cache
+clean:  ## what the pipeline made, but for reports and MLflow; downloads stay in DVC's cache
 	rm -rf build data dist .features history journal judges models onnx plots references snapshots weights/*/ extractors/*/ .checkpoints
 
 $(READY): pyproject.toml constraints.txt

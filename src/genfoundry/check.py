@@ -128,7 +128,8 @@ def check_sides(path: str, data: Data, model: GenerativeModel, shape: tuple[int,
     if data.patch and data.patch > min(shape[1:]):
         raise ParamsError(f"{path}.patch: {data.patch} pixels are more than the images have")
     taken = [spec for graph in model.graphs() for spec in graph.inputs.values() if spec.kind == "image"]
-    if data.patch and not all(isinstance(side, str) for spec in taken for side in spec.shape[2:]):
+    of_any_size = taken and all(isinstance(side, str) for spec in taken for side in spec.shape[2:])
+    if data.patch and not of_any_size:
         raise ParamsError(f"{path}.patch: this family takes images of one size")
 
 

@@ -42,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("-n", type=cli.positive, default=2000, help="samples of a generator (default 2000)")
     compare.add_argument("--seed", type=cli.natural, default=0, help="of a generator's samples (default 0)")
     compare.add_argument("--size", type=cli.positive, help="pixels of a side, to which images are cut and resized")
-    compare.add_argument("--paired", action="store_true", help="compare files of one name: PSNR, SSIM, LPIPS")
+    compare.add_argument(
+        "--paired", action="store_true", help="compare files of one name instead: PSNR, SSIM, LPIPS"
+    )
     compare.add_argument("--json", type=Path, help="write the scores and their protocol here too")
     return top
 

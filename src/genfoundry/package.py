@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,7 +52,7 @@ def make_card(artifact: Artifact, scores: Mapping[str, Any], protocol: Mapping[s
         metric: {
             **protocol[metric],
             "baseline_name": protocol[metric]["baseline"],
-            **roles,
+            **{role: value if math.isfinite(value) else None for role, value in roles.items()},
         }
         for metric, roles in scores.items()
     }
@@ -76,14 +77,19 @@ def model_card(card: Mapping[str, Any]) -> str:
         )
     lines += ["", "| score | value | baseline | floor | measured on |", "|---|---|---|---|---|"]
     for metric, entry in card["scores"].items():
-        floor = f"{entry['floor']:.4g}" if "floor" in entry else "–"
+        floor = _number(entry["floor"]) if "floor" in entry else "–"
         spread = f" ± {entry['stderr']:.2g}" if "stderr" in entry else ""
         lines.append(
-            f"| {metric} ({entry['better']} is better) | {entry['value']:.4g}{spread} | {entry['baseline']:.4g} "
-            f"({entry['baseline_name']}) | {floor} | `{entry['graph']}`, n = {entry['n']} |"
+            f"| {metric} ({entry['better']} is better) | {_number(entry['value'])}{spread} "
+            f"| {_number(entry['baseline'])} ({entry['baseline_name']}) | {floor} "
+            f"| `{entry['graph']}`, n = {entry['n']} |"
         )
     lines += ["", "Images are float32 NCHW in [0, 1] at every input and output.", ""]
     return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "∞" if value is None else f"{value:.4g}"
 
 
 def _signature(specs: Mapping[str, Mapping[str, Any]]) -> str:

@@ -81,7 +81,9 @@ def check(request: Request) -> None:
     known = {"real": is_prepared(request.real), "samples": is_generator(request.samples)}
     if request.paired and any(known.values()):
         raise ScoreError("--paired compares two folders, file by file of one name")
-    if request.size and any(known.values()):
+    if request.paired and request.train:
+        raise ScoreError("--train is for distributions; --paired compares each file with its own alone")
+    if request.size and all(known.values()):
         raise ScoreError("--size is for folders of images; prepared data and generators have a size of their own")
     for place, wanted in (("real", "or a prepared data set"), ("samples", "or an .onnx generator")):
         path = getattr(request, place)
@@ -111,9 +113,13 @@ def distributions(request: Request, params: Params) -> tuple[list[Score], dict[s
         for metric in METRICS
         if metric.fits(evidence)
     ]
-    counts = {"n": len(images["samples"]), "n_real": len(images["real images"]), "n_train": len(train or ())}
-    chosen = params.evaluation.model_dump(include={"kid_subsets", "kid_subset_size"})
-    return found, {**about(request, images), **counts, **extractor.protocol, **chosen}
+    n, n_real = (len(images[name]) for name in ("samples", "real images"))
+    counts = {"n": n, "n_real": n_real, "n_train": len(train or ())}
+    subsets = {
+        "kid_subsets": params.evaluation.kid_subsets,
+        "kid_subset_size": min(params.evaluation.kid_subset_size, n, n_real),
+    }
+    return found, {**about(request, images), **counts, **extractor.protocol, **subsets}
 
 
 def images_of(request: Request) -> dict[str, np.ndarray]:

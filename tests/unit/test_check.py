@@ -12,6 +12,13 @@ from genfoundry.workspace import profile
 from tests.unit import tiny
 
 TINY = "runs__tiny"
+GAN = {
+    "noise_dim": 4,
+    "generator_hidden": 8,
+    "discriminator_hidden": 8,
+    "dropout": 0.0,
+    "loss": "non_saturating",
+}
 
 
 def test_a_valid_file_passes(params_file: Callable[..., Path]) -> None:
@@ -57,6 +64,15 @@ def test_each_profile_fits_the_runs_it_changes(name: str, tmp_path: Path) -> Non
         ({f"{TINY}__data__degradations": {"scale": 2}}, "runs.tiny.data.degradations.scale: this family restores"),
         ({f"{TINY}__data__patch": 16}, "runs.tiny.data.patch: 16 pixels are more than the images have"),
         ({f"{TINY}__data__patch": 4}, "runs.tiny.data.patch: this family takes images of one size"),
+        (
+            {
+                f"{TINY}__family": "gan",
+                f"{TINY}__model": GAN,
+                f"{TINY}__training__optimizers": {"generator": {"lr": 1e-3}, "discriminator": {"lr": 1e-3}},
+                f"{TINY}__data__patch": 4,
+            },
+            "runs.tiny.data.patch: this family takes images of one size",
+        ),
         (
             {f"{TINY}__weights": "efficientnet_lite0"},
             "runs.tiny.weights: vae has no use for 'efficientnet_lite0' here; say none",

@@ -54,6 +54,15 @@ def test_the_card_has_each_file_s_hash_and_each_score_s_file(packaged: Path) -> 
         assert entry["baseline_name"] == "PCA"
 
 
+def test_what_is_infinite_is_null_and_the_card_is_json(packaged: Path) -> None:
+    infinite = {**SCORES, "fid": {**SCORES["fid"], "value": float("inf")}}
+    write_json(Path("metrics/tiny.json"), infinite)
+    package_run("tiny")
+    assert "Infinity" not in (packaged / "card.json").read_text()
+    assert read_json(packaged / "card.json")["scores"]["fid"]["value"] is None
+    assert "| fid (lower is better) | ∞ | 9 (PCA) | 1 |" in (packaged / "README.md").read_text()
+
+
 def test_the_model_card_shows_graphs_scores_and_hashes(packaged: Path) -> None:
     text = (packaged / "README.md").read_text()
     card = read_json(packaged / "card.json")

@@ -65,7 +65,7 @@ def test_a_generator_is_compared_with_a_prepared_data_set(
 ) -> None:
     monkeypatch.setattr(scoring, "LEAST", 40)  # as many as are held out
     found, protocol = scoring.score(Request(prepared, shipped / "generate.onnx", count=40))
-    assert protocol["n"] == 40
+    assert protocol["n"] == protocol["kid_subset_size"] == 40
     assert len(protocol["file_sha256"]) == 64
     by_name = {score.name: score for score in found}
     floor = by_name["fd_corners"].floor
@@ -107,6 +107,14 @@ def test_mixed_sizes_are_an_error_that_says_what_helps(tmp_path: Path) -> None:
         scores(same, write_images(tmp_path / "large", size=12))
 
 
+def test_images_of_a_folder_are_made_as_large_as_a_generator_s(tmp_path: Path, shipped: Path) -> None:
+    photos = write_images(tmp_path / "photos", size=12)
+    with pytest.raises(ScoreError, match="sizes differ"):
+        scoring.score(Request(photos, shipped / "generate.onnx", count=COUNT))
+    _, protocol = scoring.score(Request(photos, shipped / "generate.onnx", count=COUNT, size=8))
+    assert protocol["images"] == "cut and resized to 8×8, Lanczos, antialiased"
+
+
 def test_photos_that_lie_on_their_side_are_turned_and_not_cut(tmp_path: Path) -> None:
     upright = write_images(tmp_path / "upright", size=8)
     for path in files_of(upright):
@@ -141,6 +149,7 @@ def test_the_floor_is_of_as_many_training_images_whatever_their_order(tmp_path: 
         (lambda a, data, onnx: Request(onnx, a), "generate.onnx is not a folder of images, or a prepared data set"),
         (lambda a, data, onnx: Request(data, a, paired=True), "--paired compares two folders"),
         (lambda a, data, onnx: Request(data, onnx, size=8), "--size is for folders of images"),
+        (lambda a, data, onnx: Request(a, a, train=a, paired=True), "--train is for distributions"),
         (lambda a, data, onnx: Request(a, a, train=onnx), "generate.onnx is not a folder of images"),
         (lambda a, data, onnx: Request(a, a, train=a.parent / "few"), "3 training images say little"),
     ],

@@ -27,22 +27,25 @@ def measure_dataset(name: str) -> None:
     folders = {OWN: JUDGES / name} | {entry: PUBLISHED / entry for entry in params.evaluation.extractors}
     with folder_atomic(REFERENCES / name) as target:
         for entry, folder in folders.items():
-            found: Any = measured(Extractor(folder), prepared, params.seed)
+            samples = params.evaluation.samples if entry == OWN else params.evaluation.extracted
+            found: Any = measured(Extractor(folder), prepared, samples, params.seed)
             np.savez(target / f"{entry}.npz", **found)
             print(f"{name}: seen by {entry}", flush=True)
 
 
-def measured(extractor: Extractor, prepared: Prepared, seed: int) -> dict[str, np.ndarray]:
+def measured(extractor: Extractor, prepared: Prepared, samples: int, seed: int) -> dict[str, np.ndarray]:
     """Features and logits of both splits, by `key`.
 
-    Of training images as many as there are held-out ones, at random; by a judge, which is fast, all that stand
-    alone: a generator may have copied any of them.
+    Of training images as many as samples or translations stand beside, at random; by a judge, which is fast, all that
+    stand alone: a generator may have copied any of them.
     """
     found: dict[str, np.ndarray] = {}
+    alone = prepared.layout == "classes"
+    most = max(len(prepared.split("test").arrays[images]) for images in IMAGE_KEYS[prepared.layout])
+    wanted = None if alone and not extractor.is_published else max(most, samples) if alone else most
     for images in IMAGE_KEYS[prepared.layout]:
         test, train = (prepared.split(name).arrays[images] for name in ("test", "train"))
-        every = prepared.layout == "classes" and not extractor.is_published
-        rows = np.random.default_rng(seed).permutation(len(train))[: None if every else len(test)]
+        rows = np.random.default_rng(seed).permutation(len(train))[:wanted]
         for split, real in (("test", test), ("train", train[np.sort(rows)])):
             seen = extractor.look(np.asarray(real), f"{split} {images}")
             found[key(split, images, "features")] = seen.features

@@ -16,5 +16,5 @@ BOUND = Metric(
     "elbo",
     "higher",
     nats,
-    "a lower bound on log p(x) of an image in nats, one draw of noise, times drawn evenly, mean",
+    "a lower bound on log p(x) of an image in nats, one draw of noise, of times an even one, mean",
 )

@@ -53,6 +53,11 @@ def side_by_side(rows: Iterable[Row], pictures: Mapping[str, Mapping[str, str]])
     return found
 
 
+def named(sides: Iterable[Side], what: str) -> list[str]:
+    """What any of them has `scores` or an `appearance` of, in the order of first mention."""
+    return list(dict.fromkeys(name for each in sides for name in getattr(each, what)))
+
+
 def side(rows: Sequence[Row], pictures: Mapping[str, str]) -> Side:
     """What the files say of one run, whose scores these are."""
     run, scores = rows[0].run, {row.metric: row.value for row in rows}

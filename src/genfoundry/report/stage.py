@@ -15,7 +15,7 @@ from PIL import Image
 from genfoundry.files import read_json, write_atomic
 from genfoundry.params import Run, load
 from genfoundry.pictures import png
-from genfoundry.report.comparison import PICTURES, contests, lines, side_by_side
+from genfoundry.report.comparison import PICTURES, contests, lines, named, side_by_side
 from genfoundry.report.curves import classes_over_time, curves, last_step
 from genfoundry.report.errorbars import bars
 from genfoundry.report.leaderboard import Row, boards, mark, rows_of, to_csv, to_markdown
@@ -59,6 +59,7 @@ def report() -> None:
         boards=boards(rows),
         bars=bars,
         sides=side_by_side(rows, pictures),
+        named=named,
         titles=PICTURES,
         contests=contests(rows),
         pages=pages,

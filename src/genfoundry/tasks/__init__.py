@@ -93,11 +93,11 @@ class View:
 
 
 def look(reference: Reference, images: Mapping[str, np.ndarray], key: str) -> View:
-    """By role, beside as many real training images: the floor."""
+    """By role, beside as many real training images, or all there are: the floor."""
     roles = {role: reference.see(batch, key) for role, batch in images.items()}
-    count = len(roles["value"].samples)
-    counts = {"n": count, "n_real": len(reference.real("test", key))}
-    return View({**roles, "floor": reference.floor(count, key)}, {**counts, **reference.protocol})
+    floor = reference.floor(len(roles["value"].samples), key)
+    counts = {"n": len(roles["value"].samples), "n_real": len(floor.real), "n_floor": len(floor.samples)}
+    return View({**roles, "floor": floor}, {**counts, **reference.protocol})
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Finding:
     protocol: Mapping[str, Any] = field(default_factory=dict)
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
-    views: tuple[View, ...] = ()  # the same by other extractors, which lead no board
+    views: tuple[View, ...] = ()  # the same by other extractors, which have boards of their own
 
     @property
     def all_views(self) -> tuple[View, ...]:

@@ -46,7 +46,7 @@ def find(name: str, surprise: Surprise, setting: Setting) -> Finding:
     caption = "From the most to the least anomalous: image and reconstruction, in pairs"
     return Finding(
         {role: Detected(found, anomalous) for role, found in scores.items()},
-        f"the error of PCA with {setting.latent_width} components",
+        f"the error of PCA with {pca.components} components",
         {"n": len(images), "conditions": f"normal: {', '.join(known)}"},
         {name: Picture(beside(images[shown], outputs[shown]), caption, columns=2 * PAIRS)},
     )

@@ -16,16 +16,17 @@ def find(setting: Setting) -> Finding:
     graph, classes = setting.artifact.graph("generate"), setting.prepared.spec.classes
     images, labels = control.of_each_class(setting, setting.config.augmentation.generated // len(classes))
     width = next(int(spec.shape[1]) for spec in graph.inputs.values() if spec.kind == "normal")
+    gaussians, name = control.class_gaussians(setting, labels, width)
     rows = np.random.default_rng(setting.seed).permutation(len(setting.labelled))[: len(images)]
     taught = {
         "value": Split({"image": images, "label": labels}),
-        "baseline": Split({"image": control.class_gaussians(setting, labels, width), "label": labels}),
+        "baseline": Split({"image": gaussians, "label": labels}),
         "floor": setting.labelled.take(np.sort(rows)),
     }
     found = {role: accuracies(setting, split) for role, split in taught.items()}
     return Finding(
         {role: Trials(values) for role, values in found.items()},
-        f"a Gaussian on PCA with {width} components for each class",
+        name,
         {"n": len(augment.held_out(setting)), "generated": len(images), "seeds": SEEDS},
     )
 

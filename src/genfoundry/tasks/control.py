@@ -16,13 +16,14 @@ def find(setting: Setting) -> Finding:
     graph, classes = setting.artifact.graph("generate"), setting.prepared.spec.classes
     images, asked = of_each_class(setting, setting.config.samples // len(classes))
     width = next(spec.shape[1] for spec in graph.inputs.values() if spec.kind == "normal")
-    found = {"value": images, "baseline": class_gaussians(setting, asked, int(width))}
+    gaussians, name = class_gaussians(setting, asked, int(width))
+    found = {"value": images, "baseline": gaussians}
     rows = max(1, setting.config.pictures // len(classes))
     styles, _ = of_each_class(setting, rows, alike=True)
     caption = f"A column for each class: {', '.join(classes)}"
     return Finding(
         {role: Classified(asked, setting.reference.classify(batch)) for role, batch in found.items()},
-        f"a Gaussian on PCA with {width} components for each class",
+        name,
         {"n": len(images), **setting.reference.protocol},
         {
             "control": Picture(images[: rows * len(classes)], caption, columns=len(classes)),
@@ -45,14 +46,15 @@ def of_each_class(setting: Setting, turns: int, alike: bool = False) -> tuple[np
     return as_bytes(graph.run({**inputs, **labels})), asked
 
 
-def class_gaussians(setting: Setting, asked: np.ndarray, components: int) -> np.ndarray:
-    """(N, C, H, W) uint8 of the classes asked for."""
+def class_gaussians(setting: Setting, asked: np.ndarray, components: int) -> tuple[np.ndarray, str]:
+    """(N, C, H, W) uint8 of the classes asked for, and what made them; few images have fewer components."""
     train = setting.labelled
+    pcas = {label: PcaBaseline(train.images[train.labels == label], components) for label in np.unique(asked)}
     images = np.empty((len(asked), *train.images.shape[1:]), np.uint8)
-    for label in np.unique(asked):
-        pca = PcaBaseline(train.images[train.labels == label], components)
+    for label, pca in pcas.items():
         images[asked == label] = to_bytes(pca.sample(int((asked == label).sum()), setting.seed))
-    return images
+    least = min(pca.components for pca in pcas.values())
+    return images, f"a Gaussian on PCA with {least} components for each class"
 
 
 def can_be_asked(setting: Setting) -> bool:

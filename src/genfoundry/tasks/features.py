@@ -37,7 +37,7 @@ def find(setting: Setting) -> Finding:
     found = codes(setting)
     return Finding(
         found.read_off(probed),
-        f"PCA with {setting.latent_width} components",
+        f"PCA with {setting.pca(setting.latent_width).components} components",
         {"n": len(found.asked), "probe": f"logistic regression on {len(found.labels)} labelled images"},
     )
 

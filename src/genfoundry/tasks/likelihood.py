@@ -30,7 +30,8 @@ def find(graph_name: str, setting: Setting) -> Finding:
         "baseline": Likelihood(baseline, dims),
     }
     levels = seen(setting.prepared.spec, setting.data).levels
-    return Finding(roles, name, {"n": len(images), "conditions": f"{levels} levels"})
+    given = ", given the class" if "label" in graph.inputs else ""
+    return Finding(roles, name, {"n": len(images), "conditions": f"{levels} levels{given}"})
 
 
 def log_prob(setting: Setting, graph_name: str, rows: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -19,7 +19,7 @@ def find(setting: Setting) -> Finding:
     caption = "Held-out image, reconstruction, PCA of equal width; in triples"
     return Finding(
         {role: Paired(target, output) for role, output in outputs.items()},
-        f"PCA with {setting.latent_width} components",
+        f"PCA with {pca.components} components",
         {"n": len(target)},
         {"reconstruct": Picture(triples, caption, columns=3 * TRIPLES)},
     )

@@ -114,7 +114,7 @@ def test_is_the_spread_over_independent_draws(metric: Metric, draw: Draw) -> Non
 
 @pytest.mark.parametrize("metric", manifold.METRICS, ids=lambda metric: metric.short)
 def test_is_of_the_points_where_the_balls_are_drawn_too(metric: Metric) -> None:
-    """The balls' own chance is left out: two thirds of the whole, or more."""
+    """The balls' own chance is left out: half of the whole is there, or more."""
     actual, said = spread(metric, samples)
     assert 0.5 * actual < said < 1.3 * actual
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from genfoundry.files import read_json, write_json
-from genfoundry.report.comparison import contests, side_by_side, unrest
+from genfoundry.report.comparison import contests, named, side_by_side, unrest
 from tests.unit.report.test_leaderboard import evaluated
 
 
@@ -46,6 +46,11 @@ def test_runs_stand_side_by_side_where_several_make_images_of_the_same_data() ->
     assert (first.run, second.run) == ("a", "b")
     assert first.scores == {"fid": 3.0, "modes": 1.0}
     assert (first.appearance, second.appearance) == ({"sharpness": (0.1, 0.2)}, {})
+    assert named(found["dots"], "appearance") == ["sharpness"]
+    assert named([replace(first, scores={"b": 1.0}), replace(second, scores={"a": 1.0, "b": 2.0})], "scores") == [
+        "b",
+        "a",
+    ]
     assert first.pictures == {"generate": "data:1"}
     assert first.unrest[0] == "net/loss"
 

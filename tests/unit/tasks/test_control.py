@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genfoundry.tasks.control import of_each_class
+from genfoundry.tasks.control import class_gaussians, of_each_class
 from tests.unit.tasks.test_augment import setting
 
 
@@ -22,3 +22,11 @@ def test_classes_take_turns_and_share_their_noise_where_they_should(prepared: Pa
     assert distance(images) > 10
     assert distance(alike) <= 1
     assert not np.array_equal(alike[0], alike[2])
+
+
+def test_a_baseline_of_few_images_says_how_many_components_it_has(prepared: Path) -> None:
+    found = setting(prepared)
+    most = min(np.bincount(found.labelled.labels))
+    images, name = class_gaussians(found, np.array([0, 1, 1]), components=10**6)
+    assert images.shape[0] == 3
+    assert name == f"a Gaussian on PCA with {min(most, found.prepared.spec.dims)} components for each class"

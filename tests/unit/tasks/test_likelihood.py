@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 from genfoundry.contract import Graph, TensorSpec
 from genfoundry.export import onnx
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
-from genfoundry.tasks.likelihood import STRATUM, asked, drawn, strata
+from genfoundry.tasks import Setting
+from genfoundry.tasks.likelihood import STRATUM, asked, drawn, find, strata
 from tests.unit import tiny
 
 IMAGE = TensorSpec(("batch", *tiny.DATA.shape), "image")
@@ -68,6 +70,13 @@ def test_few_images_are_one_stratum(graph: ShippedGraph) -> None:
 def test_without_a_time_there_are_no_strata(one_class: Path) -> None:
     bound = Artifact.load(one_class).graph("elbo")
     assert strata(bound, drawn(bound, 0, 4)) is None
+
+
+def test_a_bound_given_the_class_is_not_ranked_with_one_that_guesses_it(
+    setting_of: Callable[[Path], Setting], one_class: Path, labelled: Path
+) -> None:
+    found = [find("elbo", setting_of(folder)).protocol["conditions"] for folder in (one_class, labelled)]
+    assert found == ["2 levels", "2 levels, given the class"]
 
 
 def test_noise_does_not_depend_on_what_was_drawn_before(graph: ShippedGraph) -> None:
