@@ -128,6 +128,9 @@ def check_sides(path: str, data: Data, model: GenerativeModel, shape: tuple[int,
     if data.patch and data.patch > min(shape[1:]):
         raise ParamsError(f"{path}.patch: {data.patch} pixels are more than the images have")
     taken = [spec for graph in model.graphs() for spec in graph.inputs.values() if spec.kind == "image"]
+    network = model.published()
+    if data.patch and network is not None and data.patch < network.smallest:
+        raise ParamsError(f"{path}.patch: the perceptual loss sees sides of {network.smallest} pixels or more")
     of_any_size = taken and all(isinstance(side, str) for spec in taken for side in spec.shape[2:])
     if data.patch and not of_any_size:
         raise ParamsError(f"{path}.patch: this family takes images of one size")

@@ -128,6 +128,10 @@ class Learner(nn.Module, ABC):
 class Published(Protocol):
     """A network that takes published weights; `networks/` has them."""
 
+    @property
+    def smallest(self) -> int:
+        """Pixels of a side of the images that it can see."""
+
     def load_published(self, tensors: Mapping[str, Tensor]) -> None:
         """In place, by their published names. Raises DataError where they are of another network."""
 

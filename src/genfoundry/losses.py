@@ -40,11 +40,6 @@ def normal_nll(x: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (gap + log_var + math.log(2.0 * math.pi)).sum(dim=1)
 
 
-def perceptual(x: Tensor, x_hat: Tensor, network: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """A network's distances (N,) between images (N, C, H, W) → scalar; equation 1 of Zhang 2018 with its LPIPS."""
-    return network(x, x_hat).mean()
-
-
 def kl_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
     """KL(N(mean, exp(log_var)) ‖ N(0, 1)) in nats, (N, latent_dim) twice → (N,); Kingma 2014, appendix B."""
     zero = torch.zeros_like(mean)

@@ -48,11 +48,4 @@ def torchmetrics_image() -> ModuleType:
     return image
 
 
-def torchmetrics_classification() -> ModuleType:
-    """torchmetrics' functions on classes and scores, whose import needs torchvision too."""
-    from torchmetrics.functional import classification
-
-    return classification
-
-
-__all__ = ["torchmetrics_classification", "torchmetrics_image", "torchvision"]
+__all__ = ["torchmetrics_image", "torchvision"]

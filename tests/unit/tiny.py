@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from genfoundry.contract import DataSpec, GenerativeModel, Graph, Learner, Loss, Phase, TensorSpec
-from genfoundry.losses import perceptual
 from genfoundry.networks.efficientnet_lite import EfficientNetLite0
 from genfoundry.networks.lpips import LPIPS
 from genfoundry.params import Evaluation, Gate, Part, Strict, Training
@@ -164,7 +163,7 @@ class Perceptual(GenerativeModel):
         return self.lpips
 
     def loss(self, batch: Any) -> Loss:
-        return Loss({"perceptual": perceptual(batch["image"], self(batch["image"]), self.lpips)})
+        return Loss({"perceptual": self.lpips(batch["image"], self(batch["image"])).mean()})
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("net", self, self.loss),)

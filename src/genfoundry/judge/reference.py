@@ -36,8 +36,8 @@ def measure_dataset(name: str) -> None:
 def measured(extractor: Extractor, prepared: Prepared, samples: int, seed: int) -> dict[str, np.ndarray]:
     """Features and logits of both splits, by `key`.
 
-    Of training images as many as samples or translations stand beside, at random; by a judge, which is fast, all that
-    stand alone: a generator may have copied any of them.
+    Of training images as many as samples or translations stand beside, at random; by a judge, which is fast, all
+    that stand alone: a generator may have copied any of them.
     """
     found: dict[str, np.ndarray] = {}
     alone = prepared.layout == "classes"

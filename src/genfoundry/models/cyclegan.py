@@ -114,7 +114,7 @@ class CycleGAN(GenerativeModel):
         patches = params.discriminator_channels, params.patch_halvings
         # Each by the domain that it makes, knows or remembers.
         self.generators = nn.ModuleDict({domain: ResNetGenerator(data.shape, *size) for domain in "ab"})
-        self.discriminators = nn.ModuleDict({domain: patchgan(data.shape[0], *patches) for domain in "ab"})
+        self.discriminators = nn.ModuleDict({domain: patchgan(data.shape, *patches) for domain in "ab"})
         self.pools = nn.ModuleDict({domain: ImagePool(params.pool, data.shape) for domain in "ab"})
 
     def phases(self) -> tuple[Phase, ...]:
@@ -153,7 +153,11 @@ class CycleGAN(GenerativeModel):
             )
             for domain in "ab"
         }
-        return Loss({f"{term}_{domain}": value for domain in "ab" for term, value in games[domain].terms.items()})
+        terms, watched = (
+            {f"{name}_{domain}": value for domain in "ab" for name, value in getattr(games[domain], what).items()}
+            for what in ("terms", "watched")
+        )
+        return Loss(terms, watched)
 
     def graphs(self) -> tuple[Graph, ...]:
         """`translate` from A to B, `translate_back` from B to A."""

@@ -17,7 +17,7 @@ def conv_generator(noise_dim: int, channels: int, shape: tuple[int, int, int]) -
     """(N, noise_dim) → (N, C, H, W) in [0, 1], by fractionally strided convolutions; figure 1."""
     depth, height, width = shape
     levels = halvings(height, width)
-    wide = channels * 2 ** (levels - 1) if levels else depth
+    wide = channels * 2 ** (levels - 1)
     small = (height >> levels, width >> levels)
     layers: list[nn.Module] = [
         nn.Unflatten(1, (noise_dim, 1, 1)),
@@ -80,7 +80,7 @@ class DCGAN(GenerativeModel):
         self.needs = frozenset({"image", "label"} if params.conditional else {"image"})
         depth, height, width = data.shape
         if not halvings(height, width):
-            raise ParamsError(f"{height}×{width} pixels cannot be halved, which each layer does")
+            raise ParamsError(f"{height}×{width} pixels cannot be halved to 4 or more, which each layer does")
         self.generator = conv_generator(params.noise_dim + self.classes, params.generator_channels, data.shape)
         seen = (depth + self.classes, height, width)
         self.discriminator = conv_discriminator(params.discriminator_channels, seen)

@@ -77,7 +77,10 @@ class DDIMStep(nn.Module):
 
 
 class Bound(nn.Module):
-    """Images and randomness → an unbiased estimate of each image's ELBO, of 8-bit values, in nats."""
+    """Images and randomness → an estimate of each image's ELBO, of 8-bit values, in nats.
+
+    It is unbiased but for the floor under a level's probability, which is that of Ho 2020's code.
+    """
 
     def __init__(self, model: Diffusion) -> None:
         super().__init__()
@@ -167,6 +170,9 @@ class Diffusion(GenerativeModel):
         block = params.patch * 2 ** (len(params.channels) - 1)
         if any(side % block for side in data.shape[1:]):
             raise ParamsError(f"patch and channels want sides that are multiples of {block}, not {data.shape[1:]}")
+        heights = [data.shape[1] // params.patch >> level for level in range(len(params.channels))]
+        if not {*params.attention} <= {*heights}:
+            raise ParamsError(f"attention: the levels are {heights} pixels high, not {list(params.attention)}")
         nothing = 1 if self.classes else 0  # the class that stands for none
         sizes = (data.shape, params.channels, params.patch, params.blocks, self.classes + nothing)
         self.unet = UNet(*sizes, params.attention, params.dropout)

@@ -43,7 +43,9 @@ def multi_scale(shape: Shape, depth: int, hidden: int, context: int) -> MultiSca
     channels, height, width = shape
     count = halvings(height, width)
     if channels < 2 and not count:
-        raise ParamsError(f"a flow couples channels; one of {height}×{width} pixels cannot become four")
+        raise ParamsError(
+            f"a flow couples channels; one of {height}×{width} pixels cannot become four of 4 pixels or more"
+        )
     # A squeeze makes four channels of each, and one half of them goes on to the next level.
     shapes = [(channels * 2 ** (i + 1), height >> i, width >> i) for i in range(1, count + 1)] or [shape]
     levels = []

@@ -111,8 +111,9 @@ class Pix2Pix(GenerativeModel):
                 raise ParamsError(f"perceptual.enlarge: AlexNet sees sides of {SMALLEST['alexnet']} pixels or more")
             self.lpips = LPIPS("alexnet")
         if params.adversarial:
-            depth = data.shape[0] * (2 if params.conditional else 1)
-            pixels = patchgan(depth, params.discriminator_channels, params.patch_halvings)
+            depth, height, width = data.shape
+            judged = 2 * depth if params.conditional else depth
+            pixels = patchgan((judged, height, width), params.discriminator_channels, params.patch_halvings)
             heads = (self.lpips.depths, params.perceptual.channels) if params.perceptual else ((), 0)
             self.discriminator = ProjectedDiscriminator(pixels, *heads)
 

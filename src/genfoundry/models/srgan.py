@@ -170,7 +170,7 @@ class SRGAN(GenerativeModel):
         """Equation 3, with LPIPS for the distance of VGG's features (equation 5), and equation 6."""
         assert self.game is not None
         x, x_hat = batch["image"], self.generator(batch["degraded"])
-        error, distance = F.mse_loss(x_hat, x), losses.perceptual(x, x_hat, self.lpips)
+        error, distance = F.mse_loss(x_hat, x), self.lpips(x, x_hat).mean()
         fooled = losses.generator_non_saturating(self.discriminator(x_hat))
         terms = {
             "mse": self.game.content * error,

@@ -100,8 +100,8 @@ class VAE(GenerativeModel):
 
     @property
     def log_volume(self) -> float:
-        """log of the volume of [0, 1]^D in 8-bit values: what a density loses when it is one of values to 256."""
-        return 0.0 if self.params.likelihood == "bernoulli" else self.data.dims * math.log(self.data.levels)
+        """log of the count of cells of [0, 1]^D, one for each image: what its density has more than its mass."""
+        return 0.0 if self.params.likelihood == "bernoulli" else self.data.dims * math.log(self.data.levels - 1)
 
     def graphs(self) -> tuple[Graph, ...]:
         """From the prior, through the posterior's mean, by the chain of imputation or in one go, and the bound.

@@ -78,7 +78,7 @@ class Logit(Invertible):
 class Squeeze(Invertible):
     """2×2 pixels → 4 channels, (N, C, H, W) → (N, 4C, H/2, W/2); Real NVP, section 3.6.
 
-    Spelled out, because torch's ONNX exporter gives pixel_unshuffle another order of channels.
+    Spelled out: exporters have given pixel_unshuffle another order of channels, which no inverse would undo.
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -77,6 +77,11 @@ class LPIPS(nn.Module):
         self.std = nn.Parameter(torch.tensor(STD)[:, None, None])
         _keep_constant(self)
 
+    @property
+    def smallest(self) -> int:
+        """Pixels of a side."""
+        return SMALLEST[self.trunk]
+
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] twice, grey or RGB → (N,), 0 for equal images; differentiable in both."""
         return self.distance(self.features(x), self.features(y))

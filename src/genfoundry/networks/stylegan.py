@@ -1,4 +1,4 @@
-"""StyleGAN's networks: Karras et al. 2020, figure 2c, with output skips and a residual discriminator (figure 7).
+"""StyleGAN's networks: Karras et al. 2020, figure 2d, with output skips and a residual discriminator (figure 7).
 
 All work on a square canvas, the next power of two from the data's sides: the generator's is cropped to the image,
 the discriminator's is the image with a black margin.
@@ -121,7 +121,7 @@ class ModulatedConv(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """One grey block of figure 2c: modulated convolution, noise, bias, leaky ReLU."""
+    """One block of figure 2d: modulated convolution, noise, bias, leaky ReLU."""
 
     def __init__(self, fan_in: int, fan_out: int, w_dim: int, up: bool) -> None:
         super().__init__()

@@ -36,6 +36,7 @@ class Health:
 
     run: str
     below: float  # the diversity under which samples have collapsed
+    begun: int  # the step from which all phases train: before, samples are of a model that is not whole
     steps: int  # of the whole training
     good: Path  # the last state whose samples were good
     journal: Journal
@@ -48,7 +49,7 @@ class Health:
         kept = kept if kept <= step else 0  # a resumed training may not have come to it again
         if found < self.below and (kept or step == self.steps):
             self._ring(graph, step, found, kept)
-        return found >= self.below
+        return found >= self.below and step > self.begun
 
     def _ring(self, graph: str, step: int, found: float, kept: int) -> None:
         line = f"step {step}: {graph} gives samples {found:.2f} as diverse as real images, under {self.below}"

@@ -120,11 +120,12 @@ def fit(
     model = build(run.family, run.model, seen(prepared.spec, run.data), f"runs.{name}.model")
     give_weights(model, run.weights, f"runs.{name}.weights")
     config, checkpoint = run.training, folder / "checkpoint.safetensors"
+    begun = max(phase.start for phase in model.phases())
     observer = ToJournal(
         journal,
         Preview(held_out(prepared, run, params.seed), runtime, params.seed),
         Snapshots(folder / "snapshots"),
-        Health(name, config.collapse_below, config.steps, good(checkpoint), journal),
+        Health(name, config.collapse_below, begun, config.steps, good(checkpoint), journal),
     )
     data = read_by(run.data, model.needs)
     shipped = train(

@@ -17,6 +17,7 @@ from genfoundry.models.diffusion import (
     discretised_normal,
     linear_schedule,
 )
+from genfoundry.params import ParamsError
 
 DATA = DataSpec((1, 8, 8), ("a", "b"))
 PARAMS = {
@@ -137,3 +138,12 @@ def test_the_bound_is_the_kl_of_the_normals_of_equation_5() -> None:
     bound = Bound(diffusion)
     found = bound(image, noise, torch.full((2,), (t + 0.5) / 50))
     torch.testing.assert_close(found, -(50 * kl + bound.prior(x_0)), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(("heights", "fit"), [([4], True), ([4, 2], True), ([3], False), ([8], False)])
+def test_attention_is_of_levels_that_there_are(heights: list[int], fit: bool) -> None:
+    if fit:
+        assert model(channels=[8, 8], attention=heights)
+        return
+    with pytest.raises(ParamsError, match=r"attention: the levels are \[4, 2\] pixels high, not"):
+        model(channels=[8, 8], attention=heights)

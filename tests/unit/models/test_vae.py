@@ -50,7 +50,7 @@ def test_a_gaussian_bound_is_of_8_bit_values() -> None:
     model = vae(256, likelihood="gaussian", sigma=0.3)
     image, noise = torch.rand(2, *tiny.SHAPE), torch.randn(2, 3)
     nll, kl, _ = model.terms(image, noise, image)
-    torch.testing.assert_close(graph(model, "elbo")(image, noise), -(nll + kl) - 64 * math.log(256.0))
+    torch.testing.assert_close(graph(model, "elbo")(image, noise), -(nll + kl) - 64 * math.log(255.0))
 
 
 def test_imputation_keeps_what_is_known_and_ignores_what_is_hidden() -> None:
