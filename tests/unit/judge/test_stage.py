@@ -12,7 +12,7 @@ from genfoundry.data.batches import Prepared
 from genfoundry.files import read_json, sha256_file, write_json
 from genfoundry.judge.extractor import Extractor, squares
 from genfoundry.judge.published import EXTRACTORS, Looking
-from genfoundry.judge.reference import measure_dataset, references
+from genfoundry.judge.reference import measure_dataset, measured, references
 from genfoundry.judge.stage import JudgeError, judge_dataset, ship_extractor
 from genfoundry.metrics import MetricError
 from genfoundry.networks.efficientnet_lite import EfficientNetLite0
@@ -124,8 +124,7 @@ def test_a_published_network_judges_without_labels(published: EfficientNetLite0,
 
 
 def test_published_networks_see_a_data_set_beside_its_judge(published: EfficientNetLite0, prepared: Path) -> None:
-    seeing = {"evaluation__extractors": ["efficientnet_lite0"], "evaluation__extracted": 50}
-    changes = {**seeing, "datasets__dots__judge__training": {**JUDGE}}
+    changes = {"evaluation__extractors": ["efficientnet_lite0"], "datasets__dots__judge__training": {**JUDGE}}
     gate = {**tiny.GATE.model_dump(mode="json"), "max_abs": 1e-3, "mean_abs": 1e-4}
     write_params(Path(), tiny.params_tree(**changes, export__gate=gate))
     judge_dataset("dots")
@@ -136,9 +135,12 @@ def test_published_networks_see_a_data_set_beside_its_judge(published: Efficient
     assert other.protocol["resize"] == "bicubic, antialiased, 96×96"
     data = Prepared(prepared)
     assert len(own.real("train")) == len(data.split("train")) > len(data.split("test"))
-    assert len(other.real("test")) == len(data.split("test")) < len(other.real("train")) == 50
-    rows = other.real("train").features
-    every = Extractor(Path("extractors/efficientnet_lite0")).look(np.asarray(data.split("train").images)).features
+    assert len(other.real("test")) == len(data.split("test"))
+    extractor = Extractor(Path("extractors/efficientnet_lite0"))
+    for samples, count in ((50, 50), (10**6, len(data.split("train"))), (3, len(data.split("test")))):
+        rows = measured(extractor, data, samples, seed=0)["train_image_features"]
+        assert len(rows) == count  # as many as may stand beside them, and there are
+    every = extractor.look(np.asarray(data.split("train").images)).features
     assert all(np.isclose(every, row, atol=1e-4).all(axis=1).any() for row in rows)
 
 
