@@ -63,10 +63,11 @@ def times(graph: ShippedGraph) -> list[str]:
 
 def strata(graph: ShippedGraph, noise: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """(N,) which of equal parts of the range, of `STRATUM` images, each image's time is in; None without times."""
-    for time in (noise[name] for name in times(graph)):
-        parts = max(1, len(time) // STRATUM)
-        return np.minimum((time * parts).astype(int), parts - 1)
-    return None
+    found = times(graph)
+    if not found:
+        return None
+    parts = max(1, len(noise[found[0]]) // STRATUM)
+    return np.minimum((noise[found[0]] * parts).astype(int), parts - 1)
 
 
 def without_structure(setting: Setting, images: np.ndarray) -> tuple[np.ndarray, str]:
