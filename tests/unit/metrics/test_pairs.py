@@ -27,7 +27,7 @@ def spread(offset: float) -> tuple[np.ndarray, np.ndarray]:
 def repeated() -> tuple[np.ndarray, np.ndarray]:
     """Some images many times, one set's among the other's."""
     x, y = spread(3.0)
-    return np.concatenate([np.repeat(x[:20], 6, axis=0), y[:40], x[20:60]]), np.concatenate([y, y[:7], y[:7]])
+    return np.concatenate([np.repeat(x[:20], 6, axis=0), y[:40], x[20:60]]), np.concatenate([y, *[y[:7]] * 6])
 
 
 def of_whole_numbers() -> tuple[np.ndarray, np.ndarray]:
