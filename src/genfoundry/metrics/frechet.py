@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from genfoundry.metrics import Estimate, Metric, Sampled, Seen, estimate
 from genfoundry.params import Evaluation
 
 HALVES_SEED = 0  # of the protocol: which samples are in which half
+LEFT = 1e-8  # share of a feature's variance that those before it must leave unexplained, for a Cholesky factor
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,24 @@ class Moments:
 
 def moments(features: np.ndarray) -> Moments:
     """Of (N, D) features."""
-    mean, centred = _centred(features)
-    return Moments(mean, np.asarray(np.linalg.qr(centred, mode="r")))
+    mean, rows = _centred(features)
+    return Moments(mean, _root(rows))
+
+
+def _root(rows: np.ndarray) -> np.ndarray:
+    """R of rows (N, D) = Q R: by Cholesky of the covariance where that is sound, a sixth of the time of QR."""
+    if len(rows) > rows.shape[1]:
+        with contextlib.suppress(np.linalg.LinAlgError):
+            root = np.linalg.cholesky(rows.T @ rows).T
+            if _sound(root):
+                return root
+    return np.asarray(np.linalg.qr(rows, mode="r"))
+
+
+def _sound(root: np.ndarray) -> bool:
+    """Whether R is square and far from singular, whatever the features' scales."""
+    squares = np.square(root)
+    return squares.shape[0] == squares.shape[1] and bool((squares.diagonal() > LEFT * squares.sum(axis=0)).all())
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -38,19 +56,27 @@ def between(a: Moments, b: Moments) -> float:
     return float(np.square(a.mean - b.mean).sum() + traces - 2.0 * cross)
 
 
-def influences(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) and (M,) of the features on their distance.
+def influences(a: np.ndarray, b: np.ndarray, of_a: Moments, of_b: Moments) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) and (M,) of the features, with their moments, on their distance.
 
     With A = Q R the centred features over √(N−1), a row a adds ‖a‖² − [(M Mᵀ)^½]_aa for M = A Bᵀ, whose nuclear
     norm is tr (C_a C_b)^½; its mean's share is 2 (x − μ_a)·(μ_a − μ_b).
     """
-    (mean_a, rows_a), (mean_b, rows_b) = _centred(a), _centred(b)
-    (q_a, root_a), (q_b, root_b) = np.linalg.qr(rows_a), np.linalg.qr(rows_b)
-    u, s, v = np.linalg.svd(root_a @ root_b.T, full_matrices=False)
+    (_, rows_a), (_, rows_b) = _centred(a), _centred(b)
+    u, s, v = np.linalg.svd(of_a.root @ of_b.root.T, full_matrices=False)
     return (
-        _pulls(rows_a, q_a @ u, s, mean_a - mean_b),
-        _pulls(rows_b, q_b @ v.T, s, mean_b - mean_a),
+        _pulls(rows_a, _directions(rows_a, of_a.root, u), s, of_a.mean - of_b.mean),
+        _pulls(rows_b, _directions(rows_b, of_b.root, v.T), s, of_b.mean - of_a.mean),
     )
+
+
+def _directions(rows: np.ndarray, root: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Q times `turn`, of rows = Q R: Q is rows R⁻¹ where there is a sound one."""
+    if _sound(root):
+        from scipy.linalg import solve_triangular
+
+        return rows @ solve_triangular(root, turn)
+    return np.linalg.qr(rows)[0] @ turn
 
 
 def _pulls(rows: np.ndarray, directions: np.ndarray, s: np.ndarray, apart: np.ndarray) -> np.ndarray:
@@ -62,7 +88,9 @@ def _pulls(rows: np.ndarray, directions: np.ndarray, s: np.ndarray, apart: np.nd
 def _centred(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     features = features.astype(np.float64)
     mean = features.mean(axis=0)
-    return mean, (features - mean) / np.sqrt(len(features) - 1)
+    rows = features - mean
+    rows /= np.sqrt(len(features) - 1)
+    return mean, rows
 
 
 def moments_of(seen: Seen) -> Moments:
@@ -72,7 +100,8 @@ def moments_of(seen: Seen) -> Moments:
 
 def influences_of(evidence: Sampled) -> tuple[np.ndarray, np.ndarray]:
     """Of the samples and of the real images on their distance."""
-    return influences(evidence.samples.features, evidence.real.features)
+    samples, real = evidence.samples, evidence.real
+    return influences(samples.features, real.features, samples.once(moments_of), real.once(moments_of))
 
 
 def fid_judge(evidence: Sampled, _: Evaluation) -> Estimate:

@@ -6,7 +6,7 @@ import scipy.linalg
 import torch
 
 import genfoundry.torchvision_shim  # noqa: F401  (before torchmetrics)
-from genfoundry.metrics import Sampled, Seen
+from genfoundry.metrics import Sampled, Seen, frechet
 from genfoundry.metrics.frechet import (
     INFINITY,
     METRIC,
@@ -112,3 +112,32 @@ def test_a_class_of_few_images_is_not_compared() -> None:
     assert OF_CLASSES.fits(of_three_classes(samples, np.arange(300) % 3))
     assert not OF_CLASSES.fits(of_three_classes(samples, np.arange(300) % 2))
     assert not OF_CLASSES.fits(sampled(samples, samples))
+
+
+def with_a_feature_that_is(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    a, b = (features(300, 12, seed=seed, shift=seed / 5).astype(np.float64) for seed in (0, 1))
+    for each in (a, b):
+        if kind == "dead":
+            each[:, 4] = 0.0
+        elif kind == "repeated":
+            each[:, 4] = each[:, 3] + 1e-6 * each[:, 5]
+        elif kind == "small":
+            each[:, 4] *= 1e-9
+    return a, b
+
+
+@pytest.mark.parametrize(
+    ("kind", "sound"), [("plain", True), ("small", True), ("repeated", False), ("dead", False)]
+)
+def test_by_cholesky_where_it_is_sound_and_as_by_qr(
+    kind: str, sound: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = with_a_feature_that_is(kind)
+    found = of_a, of_b = frechet.moments(a), frechet.moments(b)
+    pulls = frechet.influences(a, b, of_a, of_b)
+    assert [frechet._sound(each.root) for each in found] == [sound, sound]
+    monkeypatch.setattr(frechet, "_sound", lambda root: False)
+    by_qr = frechet.moments(a), frechet.moments(b)
+    assert frechet.between(*found) == pytest.approx(frechet.between(*by_qr), rel=1e-10)
+    for pull, expected in zip(pulls, frechet.influences(a, b, *by_qr), strict=True):
+        np.testing.assert_allclose(pull, expected, rtol=1e-8, atol=1e-10 * np.abs(expected).max())

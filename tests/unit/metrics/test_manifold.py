@@ -36,8 +36,8 @@ def test_agree_with_the_authors_implementation(count: int, shift: float, scale: 
     assert scores(samples) == pytest.approx(by_prdc(samples, REAL), rel=1e-6)
 
 
-def test_wide_features_in_many_blocks_agree_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genfoundry.metrics.pairs.BLOCK", 1000)
+def test_wide_features_in_many_tiles_agree_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genfoundry.metrics.pairs.TILE", 40)
     samples, real = RNG.random((90, 512), dtype=np.float32), RNG.random((130, 512), dtype=np.float32)
     assert scores(samples, real) == pytest.approx(by_prdc(samples, real), rel=1e-6)
 
