@@ -24,7 +24,8 @@ class Runtime:
         """The GPU where there is one, set to give the same bits twice."""
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
         torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler
-        torch.utils.deterministic.fill_uninitialized_memory = False  # a twentieth of a step, to find no bug
+        # The NaN that fresh memory would be filled with takes a twentieth of a step and changes no result.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # not in torch's stub
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
         return cls(torch.device("cuda" if torch.cuda.is_available() else "cpu"), precision)

@@ -39,3 +39,4 @@ def test_the_best_runtime_is_deterministic() -> None:
     assert runtime.precision == "bf16"
     assert runtime.device.type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.utils.deterministic.fill_uninitialized_memory
