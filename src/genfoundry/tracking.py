@@ -91,7 +91,7 @@ class Mirror:
             if found:
                 return found[0].info.run_id if found[0].info.lifecycle_stage == "active" else None
             named = {"identity": tags["identity"], "run": tags["run"]}
-            run = self._client.create_run(experiment, first["t"], named, run_name=tags["run"])
+            run = self._client.create_run(experiment, first["t"], named, run_name=_title(tags))
             return run.info.run_id
 
     def apply(self, run_id: str, lines: Iterable[Mapping[str, Any]]) -> None:
@@ -197,6 +197,12 @@ class Mirror:
         if path.exists() and sha256_file(path) == line["sha256"]:  # else it belongs to another version
             self._client.log_artifact(run_id, str(path), line["folder"])
             self._client.set_tag(run_id, tag, line["sha256"])
+
+
+def _title(tags: Mapping[str, str]) -> str:
+    """A run's name, and of a DVC experiment its own beside it."""
+    experiment = tags.get("dvc.experiment")
+    return f"{tags['run']} ({experiment})" if experiment else tags["run"]
 
 
 def _source_tags(tags: Mapping[str, str]) -> dict[str, str]:

@@ -167,6 +167,13 @@ def test_another_identity_is_another_run(store: Any) -> None:
     assert len(ids) == 3
 
 
+@pytest.mark.parametrize(("experiment", "title"), [("", "tiny"), ("beta-4", "tiny (beta-4)")])
+def test_a_dvc_experiment_has_its_name_beside_the_run_s(store: Any, experiment: str, title: str) -> None:
+    tags = {"run": "tiny", "experiment": "dots", "identity": IDENTITY, "dvc.experiment": experiment}
+    run_id = Mirror(10).run_of([{"kind": "tags", "t": 1, "values": tags}])
+    assert store.get_run(run_id).info.run_name == title
+
+
 def test_a_failed_stage_is_a_failed_run(store: Any) -> None:
     Mirror(10).replay(write_journal(end="FAILED"))
     assert content(store)["status"] == "FAILED"
