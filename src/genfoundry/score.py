@@ -119,7 +119,16 @@ def distributions(request: Request, params: Params) -> tuple[list[Score], dict[s
         "kid_subsets": params.evaluation.kid_subsets,
         "kid_subset_size": min(params.evaluation.kid_subset_size, n, n_real),
     }
-    return found, {**about(request, images), **counts, **extractor.protocol, **subsets}
+    return found, {**about(request, images), **counts, **extractor.protocol, **subsets, **remark(evidence)}
+
+
+def remark(evidence: Sampled) -> dict[str, str]:
+    """What to bear in mind of so few images, if they are few."""
+    if not evidence.few:
+        return {}
+    least = min(len(evidence.samples), len(evidence.real))
+    few = f"{least} images for {evidence.width} features"
+    return {"note": f"{few}: the Fréchet distance is mostly bias, the kernel's has none"}
 
 
 def images_of(request: Request) -> dict[str, np.ndarray]:

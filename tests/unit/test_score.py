@@ -14,6 +14,7 @@ from genfoundry.data import DataError
 from genfoundry.data.folder import ORIENTATION, decoded, files_of
 from genfoundry.judge.extractor import Extractor
 from genfoundry.judge.published import EXTRACTORS
+from genfoundry.metrics import Sampled, Seen
 from genfoundry.metrics.frechet import frechet_distance
 from genfoundry.params import load
 from genfoundry.score import LEAST, Request, ScoreError
@@ -94,6 +95,13 @@ def test_files_of_one_name_are_compared_one_by_one(tmp_path: Path, monkeypatch: 
         scores(a, write_images(tmp_path / "c", 3, size=16), paired=True)
     c = tmp_path / "c"
     assert set(scores(c, c, paired=True)) == {"psnr", "ssim", "mse"}  # LPIPS has nothing left to pool
+
+
+def test_a_note_says_that_images_are_few() -> None:
+    features = np.random.default_rng(0).random((9, 8), np.float32)
+    note = scoring.remark(Sampled(Seen(features[:8]), Seen(features)))["note"]
+    assert note.startswith("8 images for 8 features: the Fréchet distance is mostly bias")
+    assert scoring.remark(Sampled(Seen(features), Seen(features))) == {}
 
 
 def test_mixed_sizes_are_an_error_that_says_what_helps(tmp_path: Path) -> None:
