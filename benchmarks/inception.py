@@ -1,4 +1,4 @@
-"""FID and KID on Inception-2015 of a data set's training images and of generators, all against its test images.
+"""FID and KID on Inception-2015 of generators, and of a data set's training images, against its test images.
 
     PYTHONPATH=src .venv/bin/python benchmarks/inception.py data/prepared/fashion_mnist [dist/dcgan …] [--samples N]
 
@@ -44,7 +44,7 @@ def row(name: str, samples: Seen, real: Seen, config: Evaluation) -> str:
 
 
 def main() -> None:
-    """The floor, then each generator."""
+    """Each generator, then the floor."""
     options = argparse.ArgumentParser()
     options.add_argument("prepared", type=Path)
     options.add_argument("generators", type=Path, nargs="*")
@@ -55,11 +55,11 @@ def main() -> None:
     extractor, start = extractor_of(NETWORK, params), time.perf_counter()
     real = extractor.look(chosen(data.split("test").images, asked.count), "test images")
     print("| | samples | real | FID | FID∞ | KID |\n|---|---|---|---|---|---|", flush=True)
-    train = extractor.look(chosen(data.split("train").images, asked.count), "training images")
-    print(row(f"{asked.prepared.name}, training images", train, real, params.evaluation), flush=True)
     for path in asked.generators:
         images = as_bytes(Artifact.load(path).generate(asked.samples, SEED))
         print(row(path.name, extractor.look(images, path.name), real, params.evaluation), flush=True)
+    train = extractor.look(chosen(data.split("train").images, asked.count), "training images")
+    print(row(f"{asked.prepared.name}, training images", train, real, params.evaluation), flush=True)
     print(f"{time.perf_counter() - start:.0f} s, {extractor.protocol}")
 
 
