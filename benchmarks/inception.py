@@ -2,8 +2,8 @@
 
     PYTHONPATH=src .venv/bin/python benchmarks/inception.py data/prepared/fashion_mnist [dist/dcgan …] [--samples N]
 
-Prints rows for docs/papers.md and the time. What the network saw is kept in `~/.cache/genfoundry`: a
-second call, or one with more generators, goes on from there.
+Prints rows for docs/metrics.md and the time. What the network saw is kept in `~/.cache/genfoundry`: a second call,
+or one with more generators, goes on from there.
 """
 
 from __future__ import annotations
@@ -12,23 +12,15 @@ import argparse
 import time
 from pathlib import Path
 
-import numpy as np
-
 from genfoundry.data.batches import Prepared
 from genfoundry.judge.extractor import as_bytes
 from genfoundry.metrics import Estimate, Metric, Sampled, Seen, frechet, kernel
 from genfoundry.params import Evaluation, load
 from genfoundry.runtime.artifact import Artifact
-from genfoundry.score import DEFAULTS, extractor_of
+from genfoundry.score import DEFAULTS, extractor_of, some
 
 NETWORK, SEED = "inception_2015", 0
 METRICS: tuple[Metric, ...] = (frechet.METRIC, frechet.INFINITY, kernel.METRIC)
-
-
-def chosen(images: np.ndarray, count: int) -> np.ndarray:
-    """(count, C, H, W) of the images, at random, or all."""
-    rows = np.random.default_rng(SEED).permutation(len(images))[:count]
-    return np.asarray(images[np.sort(rows)])
 
 
 def written(estimate: Estimate) -> str:
@@ -53,12 +45,12 @@ def main() -> None:
     asked = options.parse_args()
     params, data = load(DEFAULTS), Prepared(asked.prepared)
     extractor, start = extractor_of(NETWORK, params), time.perf_counter()
-    real = extractor.look(chosen(data.split("test").images, asked.count), "test images")
+    real = extractor.look(some(data.split("test").images, asked.count), "test images")
     print("| | samples | real | FID | FID∞ | KID |\n|---|---|---|---|---|---|", flush=True)
     for path in asked.generators:
         images = as_bytes(Artifact.load(path).generate(asked.samples, SEED))
         print(row(path.name, extractor.look(images, path.name), real, params.evaluation), flush=True)
-    train = extractor.look(chosen(data.split("train").images, asked.count), "training images")
+    train = extractor.look(some(data.split("train").images, asked.count), "training images")
     print(row(f"{asked.prepared.name}, training images", train, real, params.evaluation), flush=True)
     print(f"{time.perf_counter() - start:.0f} s, {extractor.protocol}")
 

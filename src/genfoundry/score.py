@@ -214,8 +214,13 @@ def training_images(request: Request) -> np.ndarray | None:
     if not is_prepared(request.real):
         return None
     train, test = (Prepared(request.real).split(name).images for name in ("train", "test"))
-    rows = np.random.default_rng(ROWS_SEED).permutation(len(train))[: len(test)]
-    return np.asarray(train[np.sort(rows)])
+    return some(train, len(test))
+
+
+def some(images: np.ndarray, count: int) -> np.ndarray:
+    """(count, C, H, W) of the images at random, or all, in their order."""
+    rows = np.random.default_rng(ROWS_SEED).permutation(len(images))[:count]
+    return np.asarray(images[np.sort(rows)])
 
 
 def sample_images(request: Request) -> np.ndarray:
