@@ -98,6 +98,7 @@ def rows_of(name: str, run: Run, root: Path = Path()) -> list[Row]:
         protocol = read_json(root / "metrics" / f"{name}.protocol.json")
         measured = {words["graph"]: words["file_sha256"] for words in protocol.values()}
         (root / "history" / f"{name}.csv").stat()  # DVC takes it away where a later training failed
+        (root / "plots" / name / "pictures.json").stat()  # absent where a rival is exported and git has its scores
         there = {graph: sha256_file(root / "onnx" / name / f"{graph}.onnx") for graph in measured}
     except FileNotFoundError:
         return []

@@ -37,7 +37,6 @@ def test_runs_stand_side_by_side_where_several_make_images_of_the_same_data() ->
     alone = [replace(row, dataset="stars") for row in evaluated(Path(), "c", fid=3.0)]
     for name in "abc":
         history(Path(f"history/{name}.csv"), net__loss=[2.0, 1.0])
-    Path("plots/a").mkdir(parents=True)
     Path("plots/a/appearance.csv").write_text("quantity,samples,real\nsharpness,0.1,0.2\n")
     pictures = {"a": {"generate": "data:1", "anomaly": "data:2"}, "b": {}, "c": {}}
     found = side_by_side([*rows, *alone], pictures)
@@ -60,7 +59,6 @@ def test_a_contest_is_a_score_of_which_the_judge_has_one_too() -> None:
     assert contests(rows) == []
     scores = read_json(Path("metrics/a.json"))
     write_json(Path("metrics/a.json"), {**scores, "modes": {**scores["modes"], "judge": 2.0}})
-    Path("plots/a").mkdir(parents=True)
     Path("plots/a/generate.csv").write_text("class,value,judge\nzero,0.5,1.0\n")
     (found,) = contests(rows)
     assert (found.run, found.dataset, found.metric, found.roles["judge"]) == ("a", "dots", "modes", 2.0)

@@ -34,6 +34,7 @@ def evaluated(root: Path, name: str, fid: float, modes: float = 1.0, baseline: f
     (root / "onnx" / name / "generate.onnx").write_bytes(name.encode())
     (root / "history").mkdir(exist_ok=True)
     (root / "history" / f"{name}.csv").touch()
+    write_json(root / "plots" / name / "pictures.json", [])
     values = {"fid": fid, "modes": modes}
     roles = {
         m: {"value": v, "baseline": baseline} | ({"floor": 1.0} if m == "fid" else {}) for m, v in values.items()
@@ -56,10 +57,11 @@ def evaluated(root: Path, name: str, fid: float, modes: float = 1.0, baseline: f
     return rows_of(name, RUN, root)
 
 
-def test_a_run_whose_training_failed_later_has_no_rows(tmp_path: Path) -> None:
-    """DVC has then removed the history, and left the scores of the training before."""
+@pytest.mark.parametrize("absent", ["history/one.csv", "plots/one/pictures.json"])
+def test_scores_alone_are_no_rows(tmp_path: Path, absent: str) -> None:
+    """A later training failed, and DVC removed the history; or a rival was only exported."""
     assert evaluated(tmp_path, "one", 3.0)
-    (tmp_path / "history/one.csv").unlink()
+    (tmp_path / absent).unlink()
     assert rows_of("one", RUN, tmp_path) == []
 
 

@@ -67,7 +67,6 @@ def test_report_is_one_file_that_holds_each_run(workspace: Path, shipped: Path) 
     )
     margins = {graph: {"max_abs": 1e-6, "mean_abs": 1e-7, "flips": 0.0} for graph in Artifact.load(shipped)}
     write_json(Path("onnx/tiny/gate.json"), {"limits": tiny.GATE.model_dump(), "margins": margins})
-    Path("plots/tiny").mkdir(parents=True)
     Path("plots/tiny/generate.png").write_bytes(png(np.zeros((4, 4, 1), np.uint8)))
     write_json(Path("plots/tiny/pictures.json"), [{"name": "generate", "caption": "Samples", "wide": False}])
     Path("plots/tiny/classes.csv").write_text("class,samples,real\nzero,0.25,0.5\none,0.75,0.5\n")
