@@ -17,6 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         options.run(options)
+    except MemoryError:
+        print("genfoundry: not enough memory for so many images at once", file=sys.stderr)
+        return 2
     except (ValueError, RuntimeError, OSError) as error:
         if not (isinstance(error, OSError) or type(error).__module__.startswith("genfoundry")):
             raise

@@ -24,6 +24,7 @@ from genfoundry.networks.lpips import SMALLEST
 from genfoundry.params import Params, load
 from genfoundry.pictures import from_bytes
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
+from genfoundry.runtime.container import SEAL_KEY
 from genfoundry.tasks.generate import METRICS
 
 DEFAULTS = Path(__file__).with_name("params.yaml")  # the repository's: protocol, and where weights come from
@@ -247,7 +248,7 @@ def is_prepared(folder: Path) -> bool:
 
 def extractor_of(name: str, params: Params) -> Extractor:
     """A published network, fetched and exported at its first use; what it saw is kept beside it by content."""
-    digest = sha256(f"{__version__}{EXTRACTORS[name]}{params.weights[name].sha256}".encode())
+    digest = sha256(f"{__version__}{SEAL_KEY!r}{EXTRACTORS[name]}{params.weights[name].sha256}".encode())
     folder = cache_home() / "extractors" / f"{name}-{digest[:16]}"
     if not folder.exists():
         weights = weights_of(name, params)

@@ -14,6 +14,7 @@ from genfoundry.export import gate, onnx
 from genfoundry.models import build, families, family
 from genfoundry.params import Data, Gate, ParamsError, Training, read, validate
 from genfoundry.pictures import from_bytes
+from genfoundry.runtime import golden
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.spec import VOCABULARY
 from genfoundry.training.checkpoint import good
@@ -167,11 +168,11 @@ def test_every_graph_ships(name, tmp_path):
         shipped = Artifact.load(path).graph(graph.name)
         assert shipped.inputs == graph.inputs
         assert shipped.outputs == graph.outputs
-        outputs = shipped(**onnx.example(graph))
+        outputs = shipped(**golden.inputs_of(graph.inputs))
         for output, spec in zip(
             [outputs] if len(graph.outputs) == 1 else outputs.values(), graph.outputs.values(), strict=True
         ):
-            assert output.shape == spec.sizes(**onnx.example_sizes(graph))
+            assert output.shape == spec.sizes(**golden.example_sizes(graph.axes))
             if spec.kind == "image":
                 assert 0.0 <= output.min() <= output.max() <= 1.0
 

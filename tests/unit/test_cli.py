@@ -1,17 +1,35 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from torch import Tensor, nn
 
 import genfoundry
 from genfoundry.cli import main
+from genfoundry.contract import Graph, TensorSpec
 from genfoundry.export import onnx
-from genfoundry.pictures import grid, to_bytes
+from genfoundry.pictures import from_bytes, grid, to_bytes
 from genfoundry.runtime.artifact import Artifact
+from genfoundry.runtime.cli import Bar
 from tests.unit import tiny
+
+
+class Labelled(nn.Module):
+    def forward(self, noise: Tensor, label: Tensor) -> Tensor:
+        return (noise + label[:, None]).sigmoid().repeat(1, 16).unflatten(1, tiny.SHAPE)
+
+
+def labelled_graph() -> Graph:
+    inputs = {
+        "noise": TensorSpec(("batch", 4), "normal"),
+        "label": TensorSpec(("batch",), "label", high=2, dtype="int64"),
+    }
+    return Graph("generate", Labelled(), inputs, {"image": tiny.DATA.image})
+
 
 HEAVY = ("torch", "mlflow", "pydantic", "sklearn", "matplotlib", "dvc")
 
@@ -56,7 +74,8 @@ def test_a_file_that_is_no_use_is_exit_code_2_and_one_line(
 
 
 def test_a_place_that_cannot_be_written_is_exit_code_2(shipped: Path, tmp_path: Path) -> None:
-    assert main(["generate", str(shipped), "-n", "1", "-o", str(tmp_path / "none" / "out.png")]) == 2
+    (tmp_path / "file").touch()
+    assert main(["generate", str(shipped), "-n", "1", "-o", str(tmp_path / "file" / "out.png")]) == 2
 
 
 @pytest.mark.parametrize(
@@ -68,6 +87,75 @@ def test_wrong_options_are_exit_code_2(shipped: Path, options: list[str]) -> Non
     with pytest.raises(SystemExit) as error:
         main(["generate", str(shipped), *options])
     assert error.value.code == 2
+
+
+def test_verify_says_so_of_each_file(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(shipped)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(list(shipped.glob("*.onnx")))
+    assert all("whole, and gives here what it gave at the export, to the bit" in line for line in lines)
+
+
+def test_info_as_json_is_what_the_files_say(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(shipped), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["encode"] == Artifact.load(shipped).graph("encode").about
+
+
+def test_images_go_in_and_out(shipped: Path, tmp_path: Path) -> None:
+    made, again, filled = (str(tmp_path / name) for name in ("made", "again.npz", "filled.npz"))
+    assert main(["generate", str(shipped), "-n", "3", "-o", made]) == 0
+    assert main(["reconstruct", str(shipped), made, "-o", again]) == 0
+    assert main(["restore", str(shipped), made, "--mask", f"{made}/0000.png", "-o", filled]) == 0
+    artifact = Artifact.load(shipped)
+    images = from_bytes(np.stack([np.asarray(Image.open(f))[None] for f in sorted(Path(made).iterdir())]))
+    np.testing.assert_allclose(np.load(again)["images"], artifact.reconstruct(images), atol=1e-6)
+    assert np.load(filled)["images"].shape == images.shape
+    assert main(["translate", str(shipped), made, "--back", "-o", again]) == 2
+
+
+def test_a_way_leads_between_seeds_or_images(shipped: Path, tmp_path: Path) -> None:
+    row, made = tmp_path / "row.png", tmp_path / "made"
+    assert main(["interpolate", str(shipped), "3", "7", "--steps", "5", "-o", str(row)]) == 0
+    assert Image.open(row).size == (5 * 10 - 2, 8)
+    assert main(["generate", str(shipped), "-n", "2", "-o", str(made)]) == 0
+    ends = [str(made / "0000.png"), str(made / "0001.png")]
+    assert main(["interpolate", str(shipped), *ends, "--steps", "4", "-o", str(row)]) == 0
+    assert Image.open(row).size == (4 * 10 - 2, 8)
+
+
+def test_a_class_has_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    onnx.write(labelled_graph(), tmp_path / "generate.onnx", tiny.ABOUT, opset=20)
+    by_name, by_number = str(tmp_path / "name.npz"), str(tmp_path / "number.npz")
+    for value, out in (("one", by_name), ("1", by_number)):
+        assert main(["generate", str(tmp_path), "-n", "2", "--set", f"label={value}", "-o", out]) == 0
+    assert np.array_equal(np.load(by_name)["images"], np.load(by_number)["images"])
+    assert main(["generate", str(tmp_path), "--set", "label=three"]) == 2
+    assert "the classes are zero, one" in capsys.readouterr().err
+
+
+def test_bench_times_each_graph(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", str(shipped / "decode.onnx"), "--batch", "1", "3"]) == 0
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["decode", "1"],
+        ["decode", "3"],
+    ]
+
+
+def test_too_many_images_at_once_is_no_traceback(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", str(shipped), "-n", str(2**50)]) == 2
+    assert "not enough memory" in capsys.readouterr().err
+
+
+def test_a_bar_says_how_long_it_takes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    bar = Bar("make")
+    bar(1, 2)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    bar(1, 2)
+    bar(2, 2)
+    shown = capsys.readouterr().err
+    assert "make: 1/2 images, 0 s left" in shown
+    assert shown.endswith("\n")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,8 @@ ABOUT = {
     "dataset": "dots",
     "fingerprint": "a" * 64,
     "licence": "CC0",
+    "code_licence": "Apache-2.0",
+    "published_weights": None,
     "classes": ["zero", "one"],
     "data": {"dataset": "dots"},
 }

@@ -38,11 +38,24 @@ def read_image(path: Path, shape: tuple[int, int, int], fit: str) -> Picture:
     Raises:
         Unreadable: damaged, too large, of no known format or range, or of another size where that must not be.
     """
+    image = decoded(path, shape[0])
+    if fit == "exact" and image.size != shape[:0:-1]:
+        raise Unreadable(f"is {image.width}×{image.height}, not {shape[2]}×{shape[1]}")
+    key = hashlib.blake2b(f"{image.mode}{image.size}".encode() + image.tobytes(), digest_size=16).digest()
+    return Picture(fitted(image, shape), key, image.width < shape[2] or image.height < shape[1])
+
+
+def decoded(path: Path, channels: int) -> Image.Image:
+    """The first frame of a file, upright, L or RGB.
+
+    Raises:
+        Unreadable: damaged, too large, of no known format or range.
+    """
     try:
         with Image.open(path, formats=FORMATS) as file:
             if file.width * file.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
-            image = with_channels(ImageOps.exif_transpose(file), shape[0])
+            return with_channels(ImageOps.exif_transpose(file), channels)
     except Unreadable:
         raise
     except Image.DecompressionBombError:
@@ -51,10 +64,6 @@ def read_image(path: Path, shape: tuple[int, int, int], fit: str) -> Picture:
         raise Unreadable("not an image in a known format" if path.stat().st_size else "empty") from None
     except Exception as error:  # the boundary: a damaged file can raise anything in a decoder
         raise Unreadable(f"{type(error).__name__}: {error}") from error
-    if fit == "exact" and image.size != shape[:0:-1]:
-        raise Unreadable(f"is {image.width}×{image.height}, not {shape[2]}×{shape[1]}")
-    key = hashlib.blake2b(f"{image.mode}{image.size}".encode() + image.tobytes(), digest_size=16).digest()
-    return Picture(fitted(image, shape), key, image.width < shape[2] or image.height < shape[1])
 
 
 def with_channels(image: Image.Image, channels: int) -> Image.Image:

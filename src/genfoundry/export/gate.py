@@ -12,9 +12,9 @@ import onnxruntime as ort
 import torch
 
 from genfoundry.contract import Graph
-from genfoundry.export.onnx import draw
 from genfoundry.params import Gate
 from genfoundry.pictures import to_bytes
+from genfoundry.runtime.golden import draw
 from genfoundry.spec import BATCH
 from genfoundry.training.runtime import evaluating
 

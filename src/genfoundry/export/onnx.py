@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
+from onnx import numpy_helper
 
 from genfoundry import __version__
 from genfoundry.contract import Graph, Scan
 from genfoundry.export import scan
+from genfoundry.export.sealing import sealed
 from genfoundry.files import write_atomic
-from genfoundry.spec import BATCH, METADATA_KEY, Kind, TensorSpec
+from genfoundry.runtime.container import UNSOUND, ArtifactError, checked
+from genfoundry.runtime.golden import KEY as GOLDEN
+from genfoundry.runtime.golden import inputs_of, record
 
-EXAMPLE_BATCH = 2  # a batch of 1 would silently become a constant
-EXAMPLE_SIZE = 16  # of the first other dynamic axis; each next one is larger, because equal ones might become one
+IR_VERSION = 10  # what every opset that we write can do with; ONNX Runtime since 1.18 reads it
 
 
 class ExportError(RuntimeError):
@@ -40,26 +40,44 @@ def write(graph: Graph, path: Path, about: Mapping[str, Any], opset: int) -> Non
     model = scan.loop(graph, module, opset, trace) if isinstance(module, Scan) else trace(graph, opset)
     strip(model)
     check_axes(graph, model)
+    pack(model.graph)
+    model.ir_version = IR_VERSION
     metadata = {
         **about,
         "graph": graph.name,
         "inputs": {name: spec.to_json() for name, spec in graph.inputs.items()},
         "outputs": {name: spec.to_json() for name, spec in graph.outputs.items()},
         "opset": opset,
+        "ir_version": IR_VERSION,
         "versions": {
             "genfoundry": __version__,
             "torch": torch.__version__.partition("+")[0],
             "onnx": onnx.__version__,
         },
     }
-    entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, json.dumps(metadata)
     try:
         onnx.checker.check_model(model, full_check=True)
     except onnx.checker.ValidationError as error:
         hint = "is an output named like a tensor inside the module?"
         raise ExportError(f"{graph.name}: not a valid ONNX model ({hint}): {error}") from None
-    write_atomic(path, model.SerializeToString(deterministic=True))
+    try:
+        golden = record(model.SerializeToString(), graph.inputs, list(graph.outputs))
+        content = sealed(model, {**metadata, GOLDEN: golden})
+        checked(content)
+    except (ArtifactError, *UNSOUND) as error:
+        raise ExportError(f"{graph.name}: the runtime would not take this file: {error}") from None
+    write_atomic(path, content)
+
+
+def pack(graph: onnx.GraphProto) -> None:
+    """All weights as plain bytes, the one form that the runtime reads, here and in the body of a Scan."""
+    attributes = [attribute for node in graph.node for attribute in node.attribute]
+    for tensor in (*graph.initializer, *(a.t for a in attributes if a.HasField("t"))):
+        if not tensor.HasField("raw_data"):
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name))
+    for attribute in attributes:
+        if attribute.HasField("g"):
+            pack(attribute.g)
 
 
 def trace(graph: Graph, opset: int) -> onnx.ModelProto:
@@ -69,7 +87,7 @@ def trace(graph: Graph, opset: int) -> onnx.ModelProto:
         ExportError: what the exporter said.
     """
     device = next((t.device for t in graph.module.state_dict().values()), torch.device("cpu"))
-    examples = tuple(torch.from_numpy(a).to(device) for a in example(graph).values())
+    examples = tuple(torch.from_numpy(a).to(device) for a in inputs_of(graph.inputs).values())
     axes = tuple(
         {axis: torch.export.Dim.DYNAMIC for axis, size in enumerate(spec.shape) if isinstance(size, str)}
         for spec in graph.inputs.values()
@@ -93,24 +111,6 @@ def trace(graph: Graph, opset: int) -> onnx.ModelProto:
         raise ExportError(f"{graph.name}: torch cannot export this module: {error}") from error
     assert program is not None
     return program.model_proto
-
-
-def example(graph: Graph) -> dict[str, np.ndarray]:
-    """Valid inputs of a small batch."""
-    rng = np.random.default_rng(0)
-    return {name: draw(spec, rng, **example_sizes(graph)) for name, spec in graph.inputs.items()}
-
-
-def example_sizes(graph: Graph) -> dict[str, int]:
-    """Of the dynamic axes, in `example`."""
-    others = [axis for axis in graph.axes if axis != BATCH]
-    return {BATCH: EXAMPLE_BATCH} | {axis: EXAMPLE_SIZE + i for i, axis in enumerate(others)}
-
-
-def draw(spec: TensorSpec, rng: np.random.Generator, **axes: int) -> np.ndarray:
-    """From the whole range of the spec; a `value` (a latent, say) is exercised with standard normal numbers."""
-    kind: Kind = "normal" if spec.kind == "value" else spec.kind
-    return replace(spec, kind=kind, default=None).draw(rng, **axes)
 
 
 def strip(model: onnx.ModelProto) -> None:

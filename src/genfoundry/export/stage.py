@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def export_run(name: str) -> None:
     params, about = load(), read_json(Path("models") / name / "run.json")
     prepared = Prepared(Path("data/prepared") / about["data"]["dataset"])
     model = trained(name, about, seen(prepared.spec, validate(Data, about["data"])))
-    metadata = describe(about, prepared)
+    words = describe(about, prepared)
     target = Path("onnx") / name
     labels = {"experiment": about["data"]["dataset"], "identity": about["identity"]}
     with recording(name, "export", **labels) as journal:
@@ -34,7 +35,7 @@ def export_run(name: str) -> None:
         with folder_atomic(target) as folder:
             for graph in model.graphs():
                 path = folder / f"{graph.name}.onnx"
-                onnx.write(graph, path, metadata, params.export.opset)
+                onnx.write(graph, path, words, params.export.opset)
                 margins[graph.name] = asdict(gate.check(graph, path, params.export.gate))
                 print(
                     f"{name}: {path.name} passed the gate, max error {margins[graph.name]['max_abs']:.1e}",
@@ -57,7 +58,10 @@ def trained(name: str, about: dict[str, Any], data: DataSpec) -> GenerativeModel
 
 
 def describe(about: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
-    """What a file says of itself: nothing that its inputs do not determine."""
+    """What a file says of itself: nothing that its inputs do not determine.
+
+    `licence` is the data's; `published_weights` is the SHA-256 of those that a loss or a player is made of.
+    """
     return {
         "run": about["run"],
         "family": about["family"],
@@ -67,5 +71,7 @@ def describe(about: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
         "dataset": prepared.about["name"],
         "fingerprint": prepared.about["fingerprint"],
         "licence": prepared.about["licence"],
+        "code_licence": metadata("genfoundry")["License-Expression"],
+        "published_weights": about["published"],
         "classes": prepared.about["classes"],
     }

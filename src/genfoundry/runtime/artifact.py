@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,15 +13,15 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from genfoundry.spec import METADATA_KEY, TensorSpec
+from genfoundry.runtime.container import LONGEST, ArtifactError, Container, read
+from genfoundry.runtime.golden import Proof, prove
+from genfoundry.runtime.sessions import answer, start
+from genfoundry.spec import TensorSpec
 
+CARD = "card.json"  # beside the files of a run
 BATCH = 256  # images at a time, unless asked otherwise
 
 Progress = Callable[[int, int], None]  # images done, images in all
-
-
-class ArtifactError(ValueError):
-    """A file or an input that does not fit; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -28,45 +29,49 @@ class ShippedGraph:
     """One exported function; its session starts at the first call."""
 
     path: Path
+    container: Container
     threads: int = 0  # 0: one for each core
+
+    @classmethod
+    def read(cls, path: Path, threads: int = 0) -> ShippedGraph:
+        """The file at `path`.
+
+        Raises:
+            ArtifactError: it is damaged, foreign or harmful.
+        """
+        return cls(path, read(path), threads)
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What the file says of itself."""
+        return self.container.about
+
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]:
+        """Specs by name."""
+        return self.container.inputs
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        """Specs by name."""
+        return self.container.outputs
 
     @cached_property
     def session(self) -> ort.InferenceSession:
         """The ONNX Runtime session.
 
         Raises:
-            ArtifactError: not an ONNX file that this machine can run.
+            ArtifactError: this machine cannot run it.
         """
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.log_severity_level = 4
-        try:
-            return ort.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            reason = str(error).splitlines()[0][:200]
-            raise ArtifactError(f"{self.path} is not an ONNX file that runs here: {reason}") from None
+        return start(self.container.content, self.path, self.threads)
 
-    @cached_property
-    def about(self) -> dict[str, Any]:
-        """What the file says of itself.
+    def verify(self) -> Proof:
+        """Run the file on the inputs whose outputs it has on record, in little memory.
 
         Raises:
-            ArtifactError: it was not exported by genfoundry.
+            ArtifactError: something else comes out here.
         """
-        entry = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-        if entry is None:
-            raise ArtifactError(f"{self.path} has no genfoundry metadata: it was not exported by genfoundry")
-        return json.loads(entry)
-
-    @cached_property
-    def inputs(self) -> dict[str, TensorSpec]:
-        """Specs by name."""
-        return {name: TensorSpec.from_json(spec) for name, spec in self.about["inputs"].items()}
-
-    @cached_property
-    def outputs(self) -> dict[str, TensorSpec]:
-        """Specs by name."""
-        return {name: TensorSpec.from_json(spec) for name, spec in self.about["outputs"].items()}
+        return prove(self.container, self.path)
 
     def __call__(self, **inputs: np.ndarray) -> Any:
         """`run`, with the inputs by name."""
@@ -81,11 +86,11 @@ class ShippedGraph:
         arrays = self._checked(inputs)
         count = len(next(iter(arrays.values())))
         parts = []
-        for start in range(0, count, batch):
-            feed = {name: value[start : start + batch] for name, value in arrays.items()}
-            parts.append(self.session.run(list(self.outputs), feed))
+        for first in range(0, count, batch):
+            feed = {name: value[first : first + batch] for name, value in arrays.items()}
+            parts.append(answer(self.session, feed, self.path))
             if progress:
-                progress(min(start + batch, count), count)
+                progress(min(first + batch, count), count)
         joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
         return joined[0] if len(joined) == 1 else dict(zip(self.outputs, joined, strict=True))
 
@@ -122,19 +127,19 @@ class Artifact:
         """A run's folder, or one of its files.
 
         Raises:
-            ArtifactError: there is no .onnx file at `path`.
+            ArtifactError: there is no .onnx file at `path`, or one is damaged, foreign or harmful.
         """
         path = Path(path)
         if path.is_file():
-            graph = ShippedGraph(path, threads)
+            graph = ShippedGraph.read(path, threads)
             return cls({graph.about["graph"]: graph})  # whatever the user has named the file
         files = sorted(path.glob("*.onnx"))
         if not files:
             raise ArtifactError(f"{path}: no .onnx file here")
-        return cls({file.stem: ShippedGraph(file, threads) for file in files})
+        return cls({file.stem: ShippedGraph.read(file, threads) for file in files})
 
     @property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> Mapping[str, Any]:
         """What any of the files says of the run."""
         return next(iter(self.graphs.values())).about
 
@@ -175,5 +180,43 @@ class Artifact:
         """Images (N, C, H, W) in [0, 1] through the latent and back."""
         return self.graph("reconstruct")(image=image)
 
+    def restore(self, image: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """Degraded images (N, C, H, W) in [0, 1] made whole; where a run imputes, `mask` is 1 for known pixels."""
+        return self.graph("restore").run({"image": image} if mask is None else {"image": image, "mask": mask})
+
+    def translate(self, image: np.ndarray, back: bool = False) -> np.ndarray:
+        """Images (N, C, H, W) in [0, 1] of one domain as images of the other."""
+        return self.graph("translate_back" if back else "translate")(image=image)
+
+    def verify(self) -> dict[str, Proof]:
+        """Prove each graph, by its file's name.
+
+        Raises:
+            ArtifactError: a file is not the one that its run's card names, or gives something else here.
+        """
+        for graph in self.graphs.values():
+            check_card(graph)
+        return {graph.path.name: graph.verify() for graph in self.graphs.values()}
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.graphs)
+
+
+def check_card(graph: ShippedGraph) -> None:
+    """Hold a file to the card beside it, if there is one.
+
+    Raises:
+        ArtifactError: the card names other bytes, or cannot be read.
+    """
+    path = graph.path.parent / CARD
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as stream:
+            listed = {
+                entry["file"]: entry["sha256"] for entry in json.loads(stream.read(LONGEST))["graphs"].values()
+            }
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ArtifactError(f"{path} cannot be read") from None
+    if listed.get(graph.path.name) != hashlib.sha256(graph.container.content).hexdigest():
+        raise ArtifactError(f"{graph.path} is not the file that {path} was written for")

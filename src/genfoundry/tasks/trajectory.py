@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 
+from genfoundry.export.sealing import sealed
 from genfoundry.export.steps import shortened, steps_of
 from genfoundry.pictures import to_bytes
 from genfoundry.runtime.artifact import ShippedGraph
@@ -32,8 +33,8 @@ def find(setting: Setting) -> Finding:
 def left(model: onnx.ModelProto, steps: int, folder: Path) -> ShippedGraph:
     """The shipped graph, stopped after so many steps; its file lies in `folder`."""
     path = folder / f"{steps}.onnx"
-    path.write_bytes(shortened(model, steps).SerializeToString())
-    return ShippedGraph(path)
+    path.write_bytes(sealed(shortened(model, steps)))
+    return ShippedGraph.read(path)
 
 
 def is_a_loop(setting: Setting) -> bool:

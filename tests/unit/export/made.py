@@ -22,6 +22,6 @@ def scan_graph(steps: int) -> Graph:
     rows = {"rate": torch.linspace(0.1, 0.9, steps), "offset": torch.linspace(0.3, 0.0, steps)}
     inputs = {
         "noise": TensorSpec(("batch", 64), "normal"),
-        "label": TensorSpec(("batch",), "label", high=4, dtype="int64"),
+        "label": TensorSpec(("batch",), "label", high=2, dtype="int64"),
     }
     return Graph("decode", Scan(Step(), rows, nn.Tanh()), inputs, {"latent": TensorSpec(("batch", 64), "value")})

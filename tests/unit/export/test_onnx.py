@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from genfoundry.contract import Graph, TensorSpec
 from genfoundry.export import onnx
 from genfoundry.export.onnx import ExportError
+from genfoundry.runtime import golden
+from genfoundry.runtime.container import read
 from tests.unit import tiny
 
 
@@ -25,8 +27,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def metadata(path: Path) -> dict:
-    (entry,) = onnx_library.load(path).metadata_props
-    return json.loads(entry.value)
+    said, _seal = onnx_library.load(path).metadata_props
+    return json.loads(said.value)
 
 
 def test_file_describes_itself(exported: Path) -> None:
@@ -38,6 +40,7 @@ def test_file_describes_itself(exported: Path) -> None:
         assert {n: TensorSpec.from_json(spec) for n, spec in found[side].items()} == specs
     assert {"kind", "low", "high", "shape", "dtype"} <= set(found["inputs"]["noise"])
     assert found["versions"]["onnx"] == onnx_library.__version__
+    assert golden.prove(read(exported), exported) == golden.Proof(exact=True, largest=0.0)
 
 
 def test_file_holds_its_weights_and_the_opset(exported: Path) -> None:
@@ -101,7 +104,7 @@ def test_bodies_of_control_flow_name_no_place_either(tmp_path: Path) -> None:
 
 class Fixed(nn.Module):
     def forward(self, noise: Tensor) -> Tensor:
-        return noise.reshape(onnx.EXAMPLE_BATCH, 4).repeat(1, 16).unflatten(1, tiny.SHAPE).sigmoid()
+        return noise.reshape(golden.ITEMS, 4).repeat(1, 16).unflatten(1, tiny.SHAPE).sigmoid()
 
 
 class Broken(nn.Module):
@@ -159,7 +162,7 @@ def test_several_inputs_and_outputs_keep_their_names(tmp_path: Path, count: int)
     graph = Graph("restore", Several(), inputs, {"masked": tiny.DATA.image, "level": level})
     onnx.write(graph, tmp_path / "restore.onnx", {}, opset=20)
     session = ort.InferenceSession(tmp_path / "restore.onnx", providers=["CPUExecutionProvider"])
-    feed = {name: onnx.draw(spec, np.random.default_rng(0), batch=count) for name, spec in inputs.items()}
+    feed = {name: golden.draw(spec, np.random.default_rng(0), batch=count) for name, spec in inputs.items()}
     masked, levels = session.run(["masked", "level"], feed)
     assert np.array_equal(masked, feed["image"] * feed["mask"])
     np.testing.assert_allclose(levels[:, 0], feed["image"].mean(axis=(1, 2, 3)), rtol=1e-5)
@@ -178,7 +181,7 @@ def test_an_output_named_like_a_tensor_inside_is_refused(tmp_path: Path) -> None
 
 
 def test_a_value_is_exercised_with_normal_numbers() -> None:
-    drawn = onnx.draw(TensorSpec(("batch", 1000), "value"), np.random.default_rng(0), batch=20)
+    drawn = golden.draw(TensorSpec(("batch", 1000), "value"), np.random.default_rng(0), batch=20)
     assert drawn.min() < -2
     assert drawn.max() > 2
 
@@ -194,7 +197,7 @@ def test_sizes_are_dynamic_and_multiples_are_named(tmp_path: Path) -> None:
     small = TensorSpec(("batch", 1, "height", "width"), "image")
     large = TensorSpec(("batch", 1, "2*height", "2*width"), "image")
     graph = Graph("restore", Doubled(), {"image": small}, {"large": large})
-    assert onnx.example_sizes(graph) == {"batch": 2, "height": 16, "width": 17}
+    assert golden.example_sizes(graph.axes) == {"batch": 2, "height": 16, "width": 17}
     onnx.write(graph, tmp_path / "restore.onnx", {}, opset=20)
     session = ort.InferenceSession(tmp_path / "restore.onnx", providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape == ["batch", 1, "height", "width"]
@@ -205,5 +208,5 @@ def test_sizes_are_dynamic_and_multiples_are_named(tmp_path: Path) -> None:
 
 
 def test_an_input_with_a_default_is_exercised_over_its_whole_range() -> None:
-    drawn = onnx.draw(TensorSpec(("batch", 1000), "scalar", default=1.0), np.random.default_rng(0), batch=2)
+    drawn = golden.draw(TensorSpec(("batch", 1000), "scalar", default=1.0), np.random.default_rng(0), batch=2)
     assert drawn.min() < 0.1 < 0.9 < drawn.max()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, save
 
 import genfoundry
+from genfoundry.files import sha256_file, write_json
 from genfoundry.runtime.artifact import Artifact, ArtifactError, is_class
 from genfoundry.spec import TensorSpec
 from tests.unit import tiny
@@ -110,29 +110,30 @@ def test_a_place_without_files_is_refused(tmp_path: Path, name: str) -> None:
         Artifact.load(tmp_path / name)
 
 
-def damaged(shipped: Path, folder: Path, content: bytes | None) -> Path:
-    whole = (shipped / "generate.onnx").read_bytes()
-    path = folder / "generate.onnx"
-    path.write_bytes(whole[: len(whole) // 2] if content is None else content)
-    return path
+def test_a_run_s_files_are_those_of_its_card(shipped: Path, tmp_path: Path) -> None:
+    for name in ("encode", "decode"):
+        shutil.copy(shipped / f"{name}.onnx", tmp_path)
+    assert set(Artifact.load(tmp_path).verify()) == {"encode.onnx", "decode.onnx"}
+    graphs = {
+        name: {"file": f"{name}.onnx", "sha256": sha256_file(tmp_path / f"{name}.onnx")} for name in ("encode",)
+    }
+    write_json(tmp_path / "card.json", {"graphs": graphs})
+    assert Artifact.load(tmp_path / "encode.onnx").verify()
+    with pytest.raises(ArtifactError, match=r"decode\.onnx is not the file that .*card\.json was written for"):
+        Artifact.load(tmp_path).verify()
+    for words in ("", "[]", '{"graphs": {"a": 1}}', "[" * 100_000):
+        (tmp_path / "card.json").write_text(words)
+        with pytest.raises(ArtifactError, match=r"card\.json cannot be read"):
+            Artifact.load(tmp_path).verify()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"this is text"])
-def test_a_damaged_file_is_refused_in_one_line(shipped: Path, tmp_path: Path, content: bytes | None) -> None:
-    with pytest.raises(ArtifactError, match=r"generate\.onnx is not an ONNX file that runs here") as error:
-        Artifact.load(damaged(shipped, tmp_path, content)).generate(1)
-    assert len(str(error.value).splitlines()) == 1
-
-
-def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
-    tensors = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in ("x", "y")]
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", tensors[:1], tensors[1:])
-    save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10),
-        tmp_path / "generate.onnx",
-    )
-    with pytest.raises(ArtifactError, match="was not exported by genfoundry"):
-        Artifact.load(tmp_path).generate(1)
+def test_masked_pixels_are_filled_in(artifact: Artifact) -> None:
+    mask = np.ones((9, 1, 8, 8), np.float32)
+    mask[:, :, :4] = 0
+    found = artifact.restore(IMAGES * mask, mask)
+    np.testing.assert_allclose(found[:, :, 4:], IMAGES[:, :, 4:], atol=1e-6)
+    with pytest.raises(ArtifactError, match="restore takes image, mask; given: image"):
+        artifact.restore(IMAGES)
 
 
 def test_a_renamed_file_is_still_the_graph_it_says(shipped: Path, tmp_path: Path) -> None:
