@@ -1,4 +1,5 @@
-"""Journals → MLflow, live or later, any number of times with the same result. The only importer of mlflow.
+"""Journals → MLflow, live or later, any number of times with the same result. With `registry.py`
+the only importer of mlflow.
 
 `python -m genfoundry.tracking [JOURNAL]` follows one journal, or all that grow, until its standard input closes;
 see `journal.followed`.
@@ -100,7 +101,7 @@ class Mirror:
         self._log_points(run_id, [line for line in lines if line["kind"] == "metrics"])
         for line in lines:
             if line["kind"] == "tags":
-                self._log(run_id, tags={**line["values"], **_source_tags(line["values"])})
+                self._log(run_id, tags={**line["values"], **_shown(line["values"])})
             elif line["kind"] == "params":
                 self._log_params(run_id, line["values"])
             elif line["kind"] == "image":
@@ -129,6 +130,11 @@ class Mirror:
         created = self._client.create_experiment(name, location)
         self._client.set_experiment_tag(created, "mlflow.experimentKind", "custom_model_development")
         return created
+
+    @property
+    def client(self) -> Any:
+        """MLflow's own."""
+        return self._client
 
     def _tags(self, run_id: str) -> Mapping[str, str]:
         return self._client.get_run(run_id).data.tags
@@ -205,8 +211,10 @@ def _title(tags: Mapping[str, str]) -> str:
     return f"{tags['run']} ({experiment})" if experiment else tags["run"]
 
 
-def _source_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    return {"mlflow.source.git.commit": tags["git.commit"]} if tags.get("git.commit") else {}
+def _shown(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that MLflow's page itself reads."""
+    names = {"git.commit": "mlflow.source.git.commit", "description": "mlflow.note.content"}
+    return {names[key]: value for key, value in tags.items() if key in names and value}
 
 
 def sync(timeout_s: float) -> None:

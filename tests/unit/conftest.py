@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import torch
 
 from genfoundry.data.prepare import prepare
 from genfoundry.export import onnx
+from genfoundry.files import sha256_file, write_json
 from genfoundry.models import build
+from genfoundry.package import package_run
 from genfoundry.params import Dataset, validate
+from genfoundry.tracking import tracking_uri
 from tests.unit import tiny
 
 
@@ -88,3 +92,46 @@ def checkout(workspace: Path, prepared: Path) -> Path:
     for name in ("src", "pipelines"):
         (workspace / name).symlink_to(tiny.SOURCE.parent / name)
     return workspace
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sqlite store whose tables are made, which takes seconds."""
+    folder = tmp_path_factory.mktemp("store")
+    code = "import sys; from mlflow import MlflowClient; MlflowClient(sys.argv[1]).search_experiments()"
+    tiny.python("-c", code, f"sqlite:///{folder / 'mlflow.db'}", cwd=folder)
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def store(workspace: Path, empty_store: Path) -> Any:
+    """An MLflow client on a store of this test's own."""
+    from mlflow import MlflowClient
+
+    shutil.copy(empty_store, workspace / "mlflow.db")
+    return MlflowClient(tracking_uri())
+
+
+SCORES = {"fid": {"value": 3.0, "baseline": 9.0, "floor": 1.0}, "mse": {"value": 0.01, "baseline": 0.02}}
+
+
+@pytest.fixture
+def packaged(workspace: Path, shipped: Path) -> Path:
+    """`dist/tiny/`, of files whose scores are `SCORES`."""
+    shutil.copytree(shipped, "onnx/tiny")
+    write_json(Path("metrics/tiny.json"), SCORES)
+    words = {
+        metric: {
+            "better": "lower",
+            "task": graph,
+            "graph": graph,
+            "file_sha256": sha256_file(Path(f"onnx/tiny/{graph}.onnx")),
+            "baseline": "PCA",
+            "leads": True,
+            "n": 100,
+        }
+        for metric, graph in (("fid", "generate"), ("mse", "reconstruct"))
+    }
+    write_json(Path("metrics/tiny.protocol.json"), words)
+    package_run("tiny")
+    return Path("dist/tiny")

@@ -1,36 +1,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
-import pytest
-
+from genfoundry.cli import parser
 from genfoundry.files import read_json, sha256_file, write_json
 from genfoundry.package import package_run
 from genfoundry.runtime.artifact import Artifact
 from tests.unit import tiny
-
-SCORES = {"fid": {"value": 3.0, "baseline": 9.0, "floor": 1.0}, "mse": {"value": 0.01, "baseline": 0.02}}
-
-
-@pytest.fixture
-def packaged(workspace: Path, shipped: Path) -> Path:
-    shutil.copytree(shipped, "onnx/tiny")
-    write_json(Path("metrics/tiny.json"), SCORES)
-    words = {
-        metric: {
-            "better": "lower",
-            "graph": graph,
-            "file_sha256": sha256_file(Path(f"onnx/tiny/{graph}.onnx")),
-            "baseline": "PCA",
-            "n": 100,
-        }
-        for metric, graph in (("fid", "generate"), ("mse", "reconstruct"))
-    }
-    write_json(Path("metrics/tiny.protocol.json"), words)
-    package_run("tiny")
-    return Path("dist/tiny")
+from tests.unit.conftest import SCORES
 
 
 def test_files_are_the_bytes_that_were_measured(packaged: Path) -> None:
@@ -69,11 +47,41 @@ def test_the_model_card_shows_graphs_scores_and_hashes(packaged: Path) -> None:
     for name, graph in card["graphs"].items():
         assert f"| `{name}` | " in text
         assert graph["sha256"][:16] in text
-    assert "| fid (lower is better) | 3 | 9 (PCA) | 1 | `generate`, n = 100 |" in text
-    assert "| mse (lower is better) | 0.01 | 0.02 (PCA) | – | `reconstruct`, n = 100 |" in text
+    hashes = {name: graph["sha256"][:8] for name, graph in card["graphs"].items()}
+    measured = {name: f"`{name}` `{start}…`, n = 100 |" for name, start in hashes.items()}
+    assert f"| fid (lower is better) | 3 | 9 (PCA) | 1 | {measured['generate']}" in text
+    assert f"| mse (lower is better) | 0.01 | 0.02 (PCA) | – | {measured['reconstruct']}" in text
 
 
-def test_the_journal_names_the_documents(packaged: Path) -> None:
+def test_the_model_card_says_how_it_is_used_and_what_it_is_not_good_for(packaged: Path) -> None:
+    text = (packaged / "README.md").read_text()
+    for command in ("generate dist/tiny -n 64", "restore dist/tiny images/", "--mask mask.png", "verify dist/tiny"):
+        assert command in text
+    assert "Its images have 1 channel and are 8 × 8." in text
+    assert "does not beat" not in text
+    write_json(Path("metrics/tiny.json"), {**SCORES, "fid": {"value": 9.0, "baseline": 9.0}})
+    package_run("tiny")
+    assert "By fid it does not beat PCA." in (packaged / "README.md").read_text()
+
+
+def test_what_a_user_types_for_a_card_s_graphs_is_understood(packaged: Path) -> None:
+    """Each line of the card's commands, as far as the arguments."""
+    lines = [line.split() for line in (packaged / "README.md").read_text().splitlines() if line.startswith("genf")]
+    assert len(lines) == 4
+    for line in lines:
+        assert parser().parse_args(line[1:]).path == Path("dist/tiny")
+
+
+def test_the_card_names_the_code_and_the_data_it_came_from(packaged: Path) -> None:
+    text, card = (packaged / "README.md").read_text(), read_json(packaged / "card.json")
+    assert card["git"].keys() == {"git.commit", "git.dirty"}
+    for words in (tiny.ABOUT["identity"], tiny.ABOUT["fingerprint"], "opset 20, IR 10", "code Apache-2.0"):
+        assert words in text
+
+
+def test_the_journal_names_the_documents_and_has_the_model_card(packaged: Path) -> None:
     lines = [json.loads(line) for line in Path("journal/tiny/package.jsonl").read_text().splitlines()]
     files = {line["path"]: line["sha256"] for line in lines if line["kind"] == "file"}
     assert files == {f"dist/tiny/{n}": sha256_file(packaged / n) for n in ("card.json", "README.md")}
+    described = [line["values"]["description"] for line in lines if "description" in line.get("values", {})]
+    assert described == [(packaged / "README.md").read_text()]

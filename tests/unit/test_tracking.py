@@ -25,24 +25,6 @@ IDENTITY = "f" * 64
 PNG = png(np.arange(64, dtype=np.uint8).reshape(8, 8, 1))
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sqlite store whose tables are made, which takes seconds."""
-    folder = tmp_path_factory.mktemp("store")
-    code = "import sys; from mlflow import MlflowClient; MlflowClient(sys.argv[1]).search_experiments()"
-    tiny.python("-c", code, f"sqlite:///{folder / 'mlflow.db'}", cwd=folder)
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def store(workspace: Path, empty_store: Path) -> Any:
-    """An MLflow client on a store of this test's own."""
-    from mlflow import MlflowClient
-
-    shutil.copy(empty_store, workspace / "mlflow.db")
-    return MlflowClient(tracking_uri())
-
-
 def write_journal(stage: str = "train", *, end: str | None = "FINISHED", steps: int = 3) -> Path:
     """A stage's journal as `recording` would leave it, with a point, an image and a file each."""
     path = Path("journal/tiny") / f"{stage}.jsonl"
