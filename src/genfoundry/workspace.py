@@ -151,10 +151,12 @@ def synchronise(params: Params) -> None:
     """Replay all journals; a tracking server that is away costs a line, nothing else."""
     if not params.tracking.enabled:
         return
+    from genfoundry.registry import register
     from genfoundry.tracking import sync, unreachable
 
     try:
         sync(params.tracking.timeout_seconds)
+        register(params.runs, params.tracking.timeout_seconds)
     except Exception as error:  # the boundary: results do not hang on a server
         print(f"{unreachable(error)} `make repro` fills the gap when it does.", file=sys.stderr)
 
