@@ -7,7 +7,7 @@ PORT ?= 5000
 
 export PYTHONPATH := src
 
-.PHONY: repro smoke full paper start test lint format ui bench clean
+.PHONY: repro smoke full paper start test lint format ui playground bench clean
 .DEFAULT_GOAL := repro
 
 repro: $(READY)  ## rebuild everything, or RUNS="vae dcgan" alone
@@ -39,6 +39,9 @@ format: $(READY)
 
 ui: $(READY)  ## MLflow on what there is, on this machine only
 	@$(BIN)/python pipelines/ui.py $(PORT)
+
+playground: $(READY)  ## the shipped files in the browser, on this machine only
+	@$(BIN)/python pipelines/playground.py $(PORT)
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/training.py

@@ -1,0 +1,171 @@
+"""Shipped generators side by side with torch on this machine: eager, and compiled where a compiler is to be had.
+
+    PYTHONPATH=src .venv/bin/python benchmarks/runtime.py [RUN ...] [--no-compile]
+
+Needs `models/` and `dist/` of a `make repro`. The contenders take turns, so that a drifting machine slows all, and
+rest in between, because ONNX Runtime's threads go on spinning for a while. Two more columns ask what a file could
+lose: its time beside that with random weights (trained ones may hold numbers near zero, which are slow), and where
+it holds a loop, beside the same steps driven from outside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from onnx import numpy_helper
+
+from genfoundry.contract import Graph, Scan
+from genfoundry.data.batches import Prepared
+from genfoundry.data.supply import seen
+from genfoundry.export.onnx import trace
+from genfoundry.export.scan import STATE, step_graph
+from genfoundry.export.stage import trained
+from genfoundry.files import read_json
+from genfoundry.params import Data, load, validate
+from genfoundry.runtime.artifact import Artifact
+from genfoundry.runtime.golden import draw, example_sizes
+from genfoundry.training.runtime import evaluating
+
+BATCHES = (1, 64)
+ROUNDS, LEAST_S, REST_S = 5, 0.2, 0.05
+Contenders = Mapping[str, Callable[[], object]]
+
+
+def graph_of(run: str) -> Graph:
+    """The torch module whose export ships as the run's `generate`."""
+    about = read_json(Path("models") / run / "run.json")
+    data = seen(Prepared(Path("data/prepared") / about["data"]["dataset"]).spec, validate(Data, about["data"]))
+    return next(graph for graph in trained(run, about, data).graphs() if graph.name == "generate")
+
+
+def inputs_of(graph: Graph, batch: int) -> dict[str, np.ndarray]:
+    """Random, of the whole range of each."""
+    rng = np.random.default_rng(0)
+    sizes = {**example_sizes(graph.axes), "batch": batch}
+    return {name: draw(spec, rng, **sizes) for name, spec in graph.inputs.items()}
+
+
+def medians(contenders: Contenders) -> dict[str, float]:
+    """Seconds of one call each: a median over rounds in which they take turns."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for work in contenders.values():
+        work()
+    for _ in range(ROUNDS):
+        for name, work in contenders.items():
+            time.sleep(REST_S)
+            work()  # caches and threads are its own again
+            start, calls = time.perf_counter(), 0
+            while time.perf_counter() - start < LEAST_S:
+                work()
+                calls += 1
+            times[name].append((time.perf_counter() - start) / calls)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def contenders(run: str, graph: Graph, batch: int, compiled: Callable[..., object] | None) -> dict[str, Callable]:
+    """The file as it ships, torch as it is, and torch compiled."""
+    feed = inputs_of(graph, batch)
+    tensors = tuple(torch.from_numpy(value) for value in feed.values())
+    session = Artifact.load(Path("dist") / run).graph("generate").session
+
+    def inferred(module: Callable[..., object]) -> Callable[[], object]:
+        def work() -> object:
+            with torch.inference_mode():
+                return module(*tensors)
+
+        return work
+
+    found = {"shipped": lambda: session.run(None, feed), "eager": inferred(graph.module)}
+    return {**found, **({"compiled": inferred(compiled)} if compiled else {})}
+
+
+def randomised(path: Path) -> ort.InferenceSession:
+    """The file with random weights of the same scale."""
+    model, rng = onnx.load(path), np.random.default_rng(0)
+    for tensor in weights_of(model.graph):
+        array = numpy_helper.to_array(tensor)
+        if array.dtype == np.float32 and array.size > 64:
+            scale = float(array.std()) or 1.0
+            fresh = (scale * rng.standard_normal(array.shape)).astype(np.float32)
+            fresh = np.abs(fresh) if (array >= 0).all() else fresh  # a variance stays one
+            tensor.CopyFrom(numpy_helper.from_array(fresh, tensor.name))
+    return ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def weights_of(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
+    """Also of a loop's body."""
+    bodies = [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
+    return [*graph.initializer, *(tensor for body in bodies for tensor in weights_of(body))]
+
+
+def driven(graph: Graph, batch: int) -> Callable[[], object]:
+    """The loop's steps, each a call of a session: what the loop inside the file must not cost more than."""
+    scan = graph.module
+    assert isinstance(scan, Scan)
+    (first, state), *constants = graph.inputs.items()
+    feed = inputs_of(graph, batch)
+    step = trace(step_graph("generate", scan, state, dict(constants)), 20)
+    session = ort.InferenceSession(step.SerializeToString(), providers=["CPUExecutionProvider"])
+    fixed = {name: feed[name] for name, _ in constants}
+    rows = [
+        dict(zip(scan.rows, values, strict=True))
+        for values in zip(*(row.cpu().numpy().astype(np.float32) for row in scan.rows.values()), strict=True)
+    ]
+
+    def work() -> object:
+        value = feed[first]
+        for row in rows:
+            (value,) = session.run(None, {STATE: value, **row, **fixed})
+        return value
+
+    return work
+
+
+def measure(run: str, compile_too: bool) -> None:
+    """Print a run's rows."""
+    graph = graph_of(run)
+    with evaluating(graph.module):
+        compiled = torch.compile(graph.module) if compile_too else None
+        for batch in BATCHES:
+            entrants = contenders(run, graph, batch, compiled)
+            feed, other = inputs_of(graph, batch), randomised(Path("dist") / run / "generate.onnx")
+            entrants["random"] = lambda other=other, feed=feed: other.run(None, feed)
+            if isinstance(graph.module, Scan):
+                entrants["driven"] = driven(graph, batch)
+            print(row(run, batch, medians(entrants)), flush=True)
+
+
+def row(run: str, batch: int, seconds: Mapping[str, float]) -> str:
+    """One line of the table."""
+    shipped = seconds["shipped"]
+    best = min(seconds[name] for name in ("eager", "compiled") if name in seconds)
+    cells = [f"{seconds[name] * 1e3:.2f}" if name in seconds else "–" for name in ("shipped", "eager", "compiled")]
+    ratios = [f"{seconds['eager'] / shipped:.2f}", f"{best / shipped:.2f}", f"{shipped / seconds['random']:.2f}"]
+    ratios.append(f"{shipped / seconds['driven']:.2f}" if "driven" in seconds else "–")
+    return f"| `{run}` | {batch} | " + " | ".join(cells + ratios) + " |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="*")
+    parser.add_argument("--no-compile", action="store_true")
+    options = parser.parse_args()
+    shipping = [run for run in load().runs if (Path("dist") / run / "generate.onnx").exists()]
+    print(f"{torch.get_num_threads()} threads; milliseconds a batch, medians of {ROUNDS} rounds\n")
+    ratios = "eager ÷ shipped | better ÷ shipped | trained ÷ random | inside ÷ outside"
+    print(f"| run | batch | shipped | eager | compiled | {ratios} |\n|{'---|' * 9}")
+    for run in options.runs or shipping:
+        measure(run, not options.no_compile)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""`make playground`: the shipped files on a page of this machine's, built and served."""
+
+import contextlib
+import functools
+import http.server
+import sys
+from pathlib import Path
+
+from genfoundry.params import load
+from genfoundry.playground.build import build
+from genfoundry.score import cache_home
+from genfoundry.stages import stage
+
+TARGET = Path("build/playground")
+
+
+def main(port: str) -> None:
+    runs = {name: run.data.dataset for name, run in load().runs.items()}
+    names = build(runs, TARGET, cache_home())
+    print(f"{len(names)} runs in {TARGET}/, a folder that any web server can serve")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=TARGET)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), handler) as server:
+        print(f"the playground is at http://127.0.0.1:{server.server_port} (Ctrl-C ends it)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+if __name__ == "__main__":
+    stage(main, sys.argv[1])

@@ -1,0 +1,1 @@
+"""A static page on which shipped files run in the browser."""
