@@ -136,7 +136,7 @@ class Registry:
 
 def board_name(dataset: str, task: str, conditions: str) -> str:
     """What the registry calls a board: `fruits.super_resolve.x2`."""
-    slug = re.sub(r"[^a-z0-9]+", "-", conditions.lower()).strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", conditions.lower().replace("×", "x")).strip("-")
     return ".".join(filter(None, [dataset, task, slug]))
 
 

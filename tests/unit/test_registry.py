@@ -99,7 +99,7 @@ def test_another_protocol_has_no_champion_yet(registered: Any) -> None:
 
 @pytest.mark.parametrize(
     ("conditions", "name"),
-    [("", "dots.generate"), ("×2", "dots.generate.2"), ("100 labels", "dots.generate.100-labels")],
+    [("", "dots.generate"), ("×2", "dots.generate.x2"), ("100 labels", "dots.generate.100-labels")],
 )
 def test_a_board_has_a_name(conditions: str, name: str) -> None:
     assert board_name("dots", "generate", conditions) == name
