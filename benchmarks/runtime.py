@@ -84,7 +84,7 @@ def contenders(run: str, graph: Graph, batch: int, compiled: Callable[..., objec
         return work
 
     found = {"shipped": lambda: session.run(None, feed), "eager": inferred(graph.module)}
-    return {**found, **({"compiled": inferred(compiled)} if compiled else {})}
+    return {**found, **({} if compiled is None else {"compiled": inferred(compiled)})}
 
 
 def randomised(path: Path) -> ort.InferenceSession:
