@@ -14,11 +14,18 @@ from genfoundry.stages import stage
 TARGET = Path("build/playground")
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Files, without a line for each."""
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing."""
+
+
 def main(port: str) -> None:
     runs = {name: run.data.dataset for name, run in load().runs.items()}
     names = build(runs, TARGET, cache_home())
     print(f"{len(names)} runs in {TARGET}/, a folder that any web server can serve")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=TARGET)
+    handler = functools.partial(Quiet, directory=TARGET)
     with http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), handler) as server:
         print(f"the playground is at http://127.0.0.1:{server.server_port} (Ctrl-C ends it)", flush=True)
         with contextlib.suppress(KeyboardInterrupt):

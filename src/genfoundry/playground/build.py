@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from genfoundry.data import SourceError
+from genfoundry.data import DataError, SourceError
 from genfoundry.data.batches import Prepared
 from genfoundry.data.sources import run, unpack_all
 from genfoundry.files import folder_atomic, sha256_file, write_json
@@ -30,12 +30,12 @@ def build(runs: Mapping[str, str], target: Path, cache: Path) -> list[str]:
     """Make `target` from the runs that are packaged, `runs` being name → data set; their names.
 
     Raises:
-        FileNotFoundError: none is.
+        DataError: none is.
         SourceError: ONNX Runtime for the browser could not be fetched.
     """
     packaged = [name for name in runs if (Path("dist") / name / CARD).exists()]
     if not packaged:
-        raise FileNotFoundError("dist/ holds no run: `make repro` first")
+        raise DataError("dist/ holds no run: `make repro` first")
     with folder_atomic(target) as folder:
         shutil.copytree(STATIC, folder, dirs_exist_ok=True)
         shutil.copytree(vendored(cache), folder / "ort")

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from genfoundry.contract import Scan
+from genfoundry.data import DataError
 from genfoundry.export import onnx
 from genfoundry.models import families
 from genfoundry.playground.build import DIRECTIONS, build
@@ -134,6 +135,11 @@ def test_the_browser_draws_what_the_runtime_gives(site: Path, browser: Any) -> N
             found = np.array(answer[key]["data"]).reshape(answer[key]["dims"])
             unit = max(1.0, float(np.abs(values).max()))
             assert np.abs(found - values).max() <= STEP * unit, (question["name"], question["graph"])
+
+
+def test_without_runs_it_says_what_to_do(workspace: Path) -> None:
+    with pytest.raises(DataError, match="`make repro` first"):
+        build({"tiny": "dots"}, workspace / "site", workspace / "cache")
 
 
 def test_the_site_is_whole_by_itself(site: Path) -> None:
