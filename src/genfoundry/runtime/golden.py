@@ -25,7 +25,7 @@ ITEMS, SIDE = (
     16,
 )  # of the batch, and of the first other dynamic axis; each next is larger, since equals might merge
 MEMORY = 768 * 2**20  # bytes that a file may use to prove itself
-SECONDS, BYTES_A_SECOND = 1.5, 1_000_000  # that it may take: so long, and a second more for so many of its bytes
+SECONDS, BYTES_A_SECOND = 1.0, 1_000_000  # that it may take: so long, and a second more for so many of its bytes
 
 Arrays = dict[str, np.ndarray]
 
