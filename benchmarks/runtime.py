@@ -31,7 +31,7 @@ from genfoundry.export.stage import trained
 from genfoundry.files import read_json
 from genfoundry.params import Data, load, validate
 from genfoundry.runtime.artifact import Artifact
-from genfoundry.runtime.golden import draw, example_sizes
+from genfoundry.runtime.golden import inputs_of
 from genfoundry.training.runtime import evaluating
 
 BATCHES = (1, 64)
@@ -44,13 +44,6 @@ def graph_of(run: str) -> Graph:
     about = read_json(Path("models") / run / "run.json")
     data = seen(Prepared(Path("data/prepared") / about["data"]["dataset"]).spec, validate(Data, about["data"]))
     return next(graph for graph in trained(run, about, data).graphs() if graph.name == "generate")
-
-
-def inputs_of(graph: Graph, batch: int) -> dict[str, np.ndarray]:
-    """Random, of the whole range of each."""
-    rng = np.random.default_rng(0)
-    sizes = {**example_sizes(graph.axes), "batch": batch}
-    return {name: draw(spec, rng, **sizes) for name, spec in graph.inputs.items()}
 
 
 def medians(contenders: Contenders) -> dict[str, float]:
@@ -72,7 +65,7 @@ def medians(contenders: Contenders) -> dict[str, float]:
 
 def contenders(run: str, graph: Graph, batch: int, compiled: Callable[..., object] | None) -> dict[str, Callable]:
     """The file as it ships, torch as it is, and torch compiled."""
-    feed = inputs_of(graph, batch)
+    feed = inputs_of(graph.inputs, batch)
     tensors = tuple(torch.from_numpy(value) for value in feed.values())
     session = Artifact.load(Path("dist") / run).graph("generate").session
 
@@ -111,8 +104,8 @@ def driven(graph: Graph, batch: int) -> Callable[[], object]:
     scan = graph.module
     assert isinstance(scan, Scan)
     (first, state), *constants = graph.inputs.items()
-    feed = inputs_of(graph, batch)
-    step = trace(step_graph("generate", scan, state, dict(constants)), 20)
+    feed = inputs_of(graph.inputs, batch)
+    step = trace(step_graph("generate", scan, state, dict(constants)), load().export.opset)
     session = ort.InferenceSession(step.SerializeToString(), providers=["CPUExecutionProvider"])
     fixed = {name: feed[name] for name, _ in constants}
     rows = [
@@ -136,7 +129,7 @@ def measure(run: str, compile_too: bool) -> None:
         compiled = torch.compile(graph.module) if compile_too else None
         for batch in BATCHES:
             entrants = contenders(run, graph, batch, compiled)
-            feed, other = inputs_of(graph, batch), randomised(Path("dist") / run / "generate.onnx")
+            feed, other = inputs_of(graph.inputs, batch), randomised(Path("dist") / run / "generate.onnx")
             entrants["random"] = lambda other=other, feed=feed: other.run(None, feed)
             if isinstance(graph.module, Scan):
                 entrants["driven"] = driven(graph, batch)

@@ -1,5 +1,6 @@
-"""Journals → MLflow, live or later, any number of times with the same result. With `registry.py`
-the only importer of mlflow.
+"""Journals → MLflow, live or later, any number of times with the same result.
+
+With `registry.py` the only importer of mlflow.
 
 `python -m genfoundry.tracking [JOURNAL]` follows one journal, or all that grow, until its standard input closes;
 see `journal.followed`.

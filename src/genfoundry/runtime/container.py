@@ -20,7 +20,7 @@ from genfoundry.spec import METADATA_KEY, VOCABULARY, DType, Kind, TensorSpec
 SEAL_KEY = b"genfoundry.sha256"
 SEAL_SIZE = 2 + 2 + len(SEAL_KEY) + 2 + 64
 LARGEST = 2**29  # bytes of a file: far beyond any that ships, and well within memory
-MOST_FIELDS = 200_000  # of a file's messages; the largest that ships has a tenth
+MOST_FIELDS = 200_000  # of a file's messages; a flow, the largest by far, has 8,000
 MOST_ELEMENTS = 2**24  # of one item at an input or output
 LONGEST = 2**20  # bytes of what a file says of itself
 

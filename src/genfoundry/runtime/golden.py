@@ -49,11 +49,11 @@ def draw(spec: TensorSpec, rng: np.random.Generator, **axes: int) -> np.ndarray:
     return replace(spec, kind=kind, default=None).draw(rng, **axes)
 
 
-def inputs_of(specs: Mapping[str, TensorSpec]) -> Arrays:
-    """The inputs whose outputs are on record."""
+def inputs_of(specs: Mapping[str, TensorSpec], batch: int = ITEMS) -> Arrays:
+    """Valid inputs from `SEED`; at the default batch those whose outputs are on record."""
     rng = np.random.default_rng(SEED)
     sizes = example_sizes(list(dict.fromkeys(axis for spec in specs.values() for axis in spec.axes)))
-    return {name: draw(spec, rng, **sizes) for name, spec in specs.items()}
+    return {name: draw(spec, rng, **{**sizes, BATCH: batch}) for name, spec in specs.items()}
 
 
 def record(model: bytes, inputs: Mapping[str, TensorSpec], outputs: Sequence[str]) -> dict[str, Any]:

@@ -85,6 +85,13 @@ function paint(canvas, pixels) {
   canvas.getContext("2d").putImageData(pixels, 0, 0);
 }
 
+/** Image `index` as a canvas of its own. */
+function picture(images, index) {
+  const canvas = el("canvas");
+  paint(canvas, toPixels(images, index));
+  return canvas;
+}
+
 function slider(text, min, max, value, onInput) {
   const input = el("input", { type: "range", min, max, step: (max - min) / 200, value });
   input.addEventListener("input", () => onInput(Number(input.value)));
@@ -191,9 +198,7 @@ function generatePanel(run) {
     paint(large, toPixels(images, 0));
     strip.replaceChildren(
       ...others.map((_, i) => {
-        const canvas = el("canvas");
-        paint(canvas, toPixels(images, i + 1));
-        const button = el("button", { type: "button", "aria-label": `seed ${seed + 1 + i}` }, canvas);
+        const button = el("button", { type: "button", "aria-label": `seed ${seed + 1 + i}` }, picture(images, i + 1));
         button.addEventListener("click", () => choose(seed + 1 + i));
         return button;
       }),
@@ -227,13 +232,7 @@ function betweenPanel(run) {
       return Object.fromEntries(along);
     });
     const images = first(await made.call(graph, stacked(graph, steps)));
-    strip.replaceChildren(
-      ...steps.map((_, i) => {
-        const canvas = el("canvas");
-        paint(canvas, toPixels(images, i));
-        return canvas;
-      }),
-    );
+    strip.replaceChildren(...steps.map((_, i) => picture(images, i)));
   }, made.fail);
   ask();
   return made.section;
@@ -337,7 +336,7 @@ function applyPanel(run, name) {
   const [before, after] = canvases.map(([canvas]) => canvas);
   const figures = canvases.map(([canvas, text]) => el("figure", {}, canvas, el("figcaption", { textContent: text })));
   const names = examplesOf(run, APPLIED[name].keys);
-  let picture = null; // as it was chosen
+  let chosen = null; // the picture as it is
   let known = null; // 1 where a pixel is shown
   let sigma = noisy ? 0.5 : 0;
 
@@ -356,8 +355,8 @@ function applyPanel(run, name) {
 
   async function choose(source) {
     try {
-      picture = fromPixels(await load(source, spec, source instanceof Blob ? 1 : shrink), spec.shape[1]);
-      known = new Float32Array(picture.dims[2] * picture.dims[3]).fill(1);
+      chosen = fromPixels(await load(source, spec, source instanceof Blob ? 1 : shrink), spec.shape[1]);
+      known = new Float32Array(chosen.dims[2] * chosen.dims[3]).fill(1);
       if (masked) hideHalf();
       ask();
     } catch {
@@ -378,7 +377,7 @@ function applyPanel(run, name) {
     before.addEventListener("pointermove", (event) => {
       if (!event.buttons) return;
       const box = before.getBoundingClientRect();
-      const [, , height, width] = picture.dims;
+      const [, , height, width] = chosen.dims;
       const [x, y] = [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height];
       for (let i = 0; i < known.length; i++) {
         if (Math.hypot((i % width) + 0.5 - x, Math.floor(i / width) + 0.5 - y) < 2) known[i] = 0;
@@ -391,18 +390,18 @@ function applyPanel(run, name) {
   /** What the graph sees: noise added, hidden pixels at 0. */
   function degraded() {
     const next = uniform(1);
-    const noise = sigma ? draw({ ...spec, shape: picture.dims, kind: "normal" }, next) : null;
-    const data = picture.data.map((value, i) => {
+    const noise = sigma ? draw({ ...spec, shape: chosen.dims, kind: "normal" }, next) : null;
+    const data = chosen.data.map((value, i) => {
       const shown = masked ? value * known[i % known.length] : value;
       return noise ? Math.min(Math.max(shown + sigma * noise[i], 0), 1) : shown;
     });
-    return { data, dims: picture.dims };
+    return { data, dims: chosen.dims };
   }
 
   const ask = latest(async () => {
     const image = degraded();
     paint(before, toPixels(image));
-    const mask = { data: known, dims: [1, 1, picture.dims[2], picture.dims[3]] };
+    const mask = { data: known, dims: [1, 1, chosen.dims[2], chosen.dims[3]] };
     const outputs = await made.call(graph, masked ? { image, mask } : { image });
     paint(after, toPixels(first(outputs)));
   }, made.fail);
