@@ -12,10 +12,11 @@ from genfoundry.files import folder_atomic, read_json, sha256_file, write_json
 from genfoundry.journal import git_state, recording
 from genfoundry.report.leaderboard import verdict
 from genfoundry.runtime.artifact import CARD, Artifact
+from genfoundry.runtime.golden import VARIANT
 from genfoundry.spec import VOCABULARY, TensorSpec
 
 ABOUT = (
-    *("run", "family", "dataset", "licence", "code_licence", "published_weights", "classes", "steps"),
+    *("run", VARIANT, "family", "dataset", "licence", "code_licence", "published_weights", "classes", "steps"),
     *("fingerprint", "identity", "opset", "ir_version", "versions"),
 )
 DESCRIBED = 5000  # characters that every tracking server takes in a tag
@@ -34,18 +35,42 @@ def package_run(name: str) -> None:
     """Fill `dist/<name>/` from `onnx/<name>/` and the scores."""
     artifact = Artifact.load(Path("onnx") / name)
     about = artifact.about
-    scores, protocol = (read_json(Path("metrics") / f"{name}{end}.json") for end in ("", ".protocol"))
-    card = make_card(artifact, scores, protocol)
+    ends = ("", ".protocol", ".variants")
+    scores, protocol, variants = (read_json(Path("metrics") / f"{name}{end}.json") for end in ends)
+    card = {**make_card(artifact, scores, protocol), "variants": variants}
     target, text = Path("dist") / name, model_card(card)
     with recording(name, "package", experiment=about["dataset"], identity=about["identity"]) as journal:
         with folder_atomic(target) as folder:
-            for graph in artifact.graphs.values():
-                shutil.copyfile(graph.path, folder / graph.path.name)
-            write_json(folder / CARD, card)
+            ship(artifact, card, folder)
             (folder / "README.md").write_text(text, encoding="utf-8")
+            for variant, entry in variants.items():
+                if entry["ships"]:
+                    smaller = Artifact.load(Path("onnx") / name / variant)
+                    own = make_card(smaller, *of_variant(scores, protocol, entry))
+                    ship(smaller, own, folder / variant)
         for document in (CARD, "README.md"):
             journal.file(target / document, "card")
+        for path in sorted(target.glob("*/*.onnx")):
+            journal.file(path, f"onnx/{path.parent.name}")
         journal.tags({"description": text[:DESCRIBED]})
+
+
+def ship(artifact: Artifact, card: Mapping[str, Any], folder: Path) -> None:
+    """The very bytes, and beside them the card that cites them."""
+    folder.mkdir(exist_ok=True)
+    for graph in artifact.graphs.values():
+        shutil.copyfile(graph.path, folder / graph.path.name)
+    write_json(folder / CARD, card)
+
+
+def of_variant(
+    scores: Mapping[str, Any], protocol: Mapping[str, Any], entry: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The one score that a smaller form has, as `metrics/` would have it."""
+    name = entry["score"]
+    roles = {role: value for role, value in scores[name].items() if role in ("baseline", "floor")}
+    words = {**protocol[name], "file_sha256": entry["file_sha256"]}
+    return {name: {**roles, "value": entry["value"]}}, {name: words}
 
 
 def make_card(artifact: Artifact, scores: Mapping[str, Any], protocol: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,7 +99,7 @@ def make_card(artifact: Artifact, scores: Mapping[str, Any], protocol: Mapping[s
 
 def model_card(card: Mapping[str, Any]) -> str:
     """The card as Markdown."""
-    sections = (title(card), use(card), graphs(card), scores(card), limits(card), origin(card))
+    sections = (title(card), use(card), graphs(card), forms(card), scores(card), limits(card), origin(card))
     return "\n".join(line for section in sections for line in (*section, ""))
 
 
@@ -111,6 +136,18 @@ def graphs(card: Mapping[str, Any]) -> Iterator[str]:
     for name, graph in card["graphs"].items():
         takes, gives = (_signature(graph[side]) for side in ("inputs", "outputs"))
         yield f"| `{name}` | {takes} | {gives} | {graph['bytes'] / 1e6:.2f} MB | `{graph['sha256'][:16]}…` |"
+
+
+def forms(card: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each smaller form: where it is and what it costs, or why there is none."""
+    for variant, entry in card["variants"].items():
+        if entry["ships"]:
+            yield (
+                f"- `dist/{card['run']}/{variant}` has {entry['share']:.0%} of the size of `{entry['graph']}`, and "
+                f"{entry['score']} {_number(entry['value'])}"
+            )
+        else:
+            yield f"- no {variant}: {entry['why']}"
 
 
 def scores(card: Mapping[str, Any]) -> Iterator[str]:

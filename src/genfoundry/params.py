@@ -38,6 +38,7 @@ Part = Literal["train_images", "train_labels", "test_images", "test_labels"]
 Degradation = Literal["noise", "mask", "scale"]  # functions of data/degradations.py
 Hashed = Literal[Part, "tree"]  # what a digest is of: arrays, or all images in files
 Extractor = Literal["efficientnet_lite0", "inception_2015"]  # of `weights`, and of `judge/published.py`
+VariantName = Literal["fp16", "int8"]  # functions of export/variants.py
 Layout = Literal["classes", "pairs", "domains"]  # "image" [and "label"]; "source" and "target"; "a" and "b"
 Folder = Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")]  # the name of one that is not hidden
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -402,11 +403,21 @@ class Gate(Strict):
         return batches
 
 
+class Variant(Strict):
+    """What the files of a run may lose in a smaller form."""
+
+    max_abs: PositiveFloat  # of the gate, in place of its own
+    mean_abs: PositiveFloat
+    lead: PositiveFloat  # share of the lead over the baseline, by the run's first score
+
+
 class Export(Strict):
     """How graphs are written and what they must pass."""
 
     opset: Annotated[int, Field(ge=18, le=23)]
     gate: Gate
+    calibration: PositiveInt  # training images that say how far activations reach
+    variants: dict[VariantName, Variant]
 
 
 class Tracking(Strict):

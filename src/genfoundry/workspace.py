@@ -211,6 +211,7 @@ def shorten(file: Path, steps: int) -> None:
     """All runs of a params.yaml end after `steps` of few images, and are gated by few; networks and losses stay."""
     tree = read(file)
     tree["export"]["gate"] |= {"batches": [1, 2], "seeds": 1}
+    tree["export"]["variants"] = {}
     every = {"log_every": steps, "sample_every": steps, "checkpoint_every": steps, "pictures": START_BATCH}
     for run in tree["runs"].values():
         batch_size = min(run["training"]["batch_size"], START_BATCH)

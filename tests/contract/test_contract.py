@@ -10,9 +10,10 @@ from genfoundry.closure import closure
 from genfoundry.contract import DataSpec, GenerativeModel, Phase
 from genfoundry.data.degradations import DEGRADATIONS
 from genfoundry.data.supply import seen
-from genfoundry.export import gate, onnx
+from genfoundry.export import gate, onnx, variants
+from genfoundry.export.variants import Calibration
 from genfoundry.models import build, families, family
-from genfoundry.params import Data, Gate, ParamsError, Training, read, validate
+from genfoundry.params import Data, Export, Gate, ParamsError, Training, read, validate
 from genfoundry.pictures import from_bytes
 from genfoundry.runtime import golden
 from genfoundry.runtime.artifact import Artifact
@@ -25,6 +26,8 @@ from genfoundry.training.weights import load_weights, save_weights
 DATA = DataSpec((1, 16, 16), tuple("abc"))
 TINY = read(Path(__file__).with_name("tiny.yaml"))
 GATE = Gate(batches=(1, 2, 7), seeds=1, max_abs=1e-4, mean_abs=1e-5, flips=1e-2, min_spread=1e-6)
+FORMS = {"fp16": {"max_abs": 0.1, "mean_abs": 5e-3, "lead": 0.02}, "int8": {"max_abs": 5, "mean_abs": 1, "lead": 1}}
+EXPORT = validate(Export, {"opset": 20, "gate": GATE.model_dump(), "calibration": 8, "variants": FORMS})
 RUNTIME = Runtime(torch.device("cpu"))
 MAX_LINES = 250
 
@@ -175,6 +178,12 @@ def test_every_graph_ships(name, tmp_path):
             assert output.shape == spec.sizes(**golden.example_sizes(graph.axes))
             if spec.kind == "image":
                 assert 0.0 <= output.min() <= output.max() <= 1.0
+    found = variants.write_all(
+        restored.graphs(), tmp_path, Calibration(Artifact.load(tmp_path), Supply(name).at(0)), EXPORT
+    )
+    graphs = {graph.name for graph in restored.graphs()}
+    assert set(found["fp16"]["margins"]) == graphs
+    assert set(found["int8"]["margins"]) | set(found["int8"]["refused"]) == graphs
 
 
 @every_family

@@ -114,6 +114,14 @@ def store(workspace: Path, empty_store: Path) -> Any:
 
 SCORES = {"fid": {"value": 3.0, "baseline": 9.0, "floor": 1.0}, "mse": {"value": 0.01, "baseline": 0.02}}
 
+VARIANTS = {
+    "fp16": {
+        **{"ships": True, "why": "", "graph": "generate", "score": "fid", "value": 3.5, "file_sha256": "f" * 64},
+        **{"bytes": 512, "share": 0.51, "change": 0.5, "change_stderr": 0.1, "lost": 0.01, "without": {}},
+    },
+    "int8": {"ships": False, "why": "max_abs 2 is over 1", "graph": "generate"},
+}
+
 
 @pytest.fixture
 def packaged(workspace: Path, shipped: Path) -> Path:
@@ -133,5 +141,7 @@ def packaged(workspace: Path, shipped: Path) -> Path:
         for metric, graph in (("fid", "generate"), ("mse", "reconstruct"))
     }
     write_json(Path("metrics/tiny.protocol.json"), words)
+    shutil.copytree(shipped, "onnx/tiny/fp16")
+    write_json(Path("metrics/tiny.variants.json"), VARIANTS)
     package_run("tiny")
     return Path("dist/tiny")

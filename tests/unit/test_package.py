@@ -8,12 +8,12 @@ from genfoundry.files import read_json, sha256_file, write_json
 from genfoundry.package import package_run
 from genfoundry.runtime.artifact import Artifact
 from tests.unit import tiny
-from tests.unit.conftest import SCORES
+from tests.unit.conftest import SCORES, VARIANTS
 
 
 def test_files_are_the_bytes_that_were_measured(packaged: Path) -> None:
     names = {p.name for p in Path("onnx/tiny").glob("*.onnx")}
-    assert {p.name for p in packaged.iterdir()} == names | {"card.json", "README.md"}
+    assert {p.name for p in packaged.iterdir()} == names | {"card.json", "README.md", "fp16"}
     for name in names:
         assert (packaged / name).read_bytes() == (Path("onnx/tiny") / name).read_bytes()
     assert set(Artifact.load(packaged)) == {Path(name).stem for name in names}
@@ -30,6 +30,17 @@ def test_the_card_has_each_file_s_hash_and_each_score_s_file(packaged: Path) -> 
         assert entry.items() >= roles.items()
         assert entry["file_sha256"] == card["graphs"][entry["graph"]]["sha256"]
         assert entry["baseline_name"] == "PCA"
+
+
+def test_a_smaller_form_that_is_good_enough_ships_in_a_folder_of_its_own(packaged: Path) -> None:
+    card, own = read_json(packaged / "card.json"), read_json(packaged / "fp16/card.json")
+    assert card["variants"] == VARIANTS
+    assert set(own["scores"]) == {"fid"}
+    assert own["scores"]["fid"].items() >= {"value": 3.5, "baseline": 9.0, "file_sha256": "f" * 64}.items()
+    assert set(Artifact.load(packaged / "fp16").verify()) == {path.name for path in packaged.glob("*.onnx")}
+    text = (packaged / "README.md").read_text()
+    assert "- `dist/tiny/fp16` has 51% of the size of `generate`, and fid 3.5" in text
+    assert "- no int8: max_abs 2 is over 1" in text
 
 
 def test_what_is_infinite_is_null_and_the_card_is_json(packaged: Path) -> None:
@@ -82,6 +93,8 @@ def test_the_card_names_the_code_and_the_data_it_came_from(packaged: Path) -> No
 def test_the_journal_names_the_documents_and_has_the_model_card(packaged: Path) -> None:
     lines = [json.loads(line) for line in Path("journal/tiny/package.jsonl").read_text().splitlines()]
     files = {line["path"]: line["sha256"] for line in lines if line["kind"] == "file"}
-    assert files == {f"dist/tiny/{n}": sha256_file(packaged / n) for n in ("card.json", "README.md")}
+    smaller = [path.relative_to(packaged).as_posix() for path in packaged.glob("fp16/*.onnx")]
+    documents = {f"dist/tiny/{n}": sha256_file(packaged / n) for n in ("card.json", "README.md", *smaller)}
+    assert files == documents
     described = [line["values"]["description"] for line in lines if "description" in line.get("values", {})]
     assert described == [(packaged / "README.md").read_text()]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from genfoundry.contract import DataSpec, GenerativeModel, Graph, Learner, Loss, Phase, TensorSpec
 from genfoundry.networks.efficientnet_lite import EfficientNetLite0
 from genfoundry.networks.lpips import LPIPS
-from genfoundry.params import Evaluation, Gate, Part, Strict, Training
+from genfoundry.params import Evaluation, Export, Gate, Part, Strict, Training, validate
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 SHAPE = (1, 8, 8)
@@ -93,7 +93,15 @@ _PARAMS: dict[str, Any] = {
             "training": {**_TRAINING, "optimizers": {"judge": {"lr": 1e-2}}},
         },
     },
-    "export": {"opset": 20, "gate": GATE.model_dump(mode="json")},
+    "export": {
+        "opset": 20,
+        "gate": GATE.model_dump(mode="json"),
+        "calibration": 4,
+        "variants": {
+            "fp16": {"max_abs": 1e-2, "mean_abs": 1e-3, "lead": 0.02},
+            "int8": {"max_abs": 1.0, "mean_abs": 0.1, "lead": 0.05},
+        },
+    },
     "tracking": {"enabled": False},
 }
 
@@ -111,6 +119,11 @@ def params_tree(**changes: Any) -> dict[str, Any]:
         else:
             place[leaf] = value
     return tree
+
+
+def export() -> Export:
+    """That of `params_tree`."""
+    return validate(Export, _PARAMS["export"])
 
 
 def evaluation(**changes: Any) -> Evaluation:

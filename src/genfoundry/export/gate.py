@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -27,7 +27,11 @@ IMAGE_SLACK = 1e-6  # a rounding error beyond [0, 1] is not a wrong image
 
 
 class GateError(RuntimeError):
-    """A file that must not ship; the message has the figures."""
+    """A file that must not ship; the message has the figures, `failures` the lines of them."""
+
+    def __init__(self, message: str, failures: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.failures = failures
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,9 @@ def check(graph: Graph, path: Path, gate: Gate) -> Margin:
     failures = [*tally.failures, *exceeded(margin, gate)]
     if failures:
         shown = "\n  ".join(failures[:8])
-        raise GateError(f"{path}: ONNX Runtime does not reproduce {graph.name!r}; it does not ship\n  {shown}")
+        raise GateError(
+            f"{path}: ONNX Runtime does not reproduce {graph.name!r}; it does not ship\n  {shown}", failures
+        )
     return margin
 
 

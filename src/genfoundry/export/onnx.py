@@ -40,8 +40,6 @@ def write(graph: Graph, path: Path, about: Mapping[str, Any], opset: int) -> Non
     model = scan.loop(graph, module, opset, trace) if isinstance(module, Scan) else trace(graph, opset)
     strip(model)
     check_axes(graph, model)
-    pack(model.graph)
-    model.ir_version = IR_VERSION
     metadata = {
         **about,
         "graph": graph.name,
@@ -55,9 +53,20 @@ def write(graph: Graph, path: Path, about: Mapping[str, Any], opset: int) -> Non
             "onnx": onnx.__version__,
         },
     }
+    write_atomic(path, finished(graph, model, metadata))
+
+
+def finished(graph: Graph, model: onnx.ModelProto, metadata: Mapping[str, Any]) -> bytes:
+    """The bytes of `graph`'s file: checked, with its golden output, sealed.
+
+    Raises:
+        ExportError: the model is not valid, or not one that the runtime takes.
+    """
+    pack(model.graph)
+    model.ir_version = IR_VERSION
     try:
         onnx.checker.check_model(model, full_check=True)
-    except onnx.checker.ValidationError as error:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         hint = "is an output named like a tensor inside the module?"
         raise ExportError(f"{graph.name}: not a valid ONNX model ({hint}): {error}") from None
     try:
@@ -66,7 +75,7 @@ def write(graph: Graph, path: Path, about: Mapping[str, Any], opset: int) -> Non
         checked(content)
     except (ArtifactError, *UNSOUND) as error:
         raise ExportError(f"{graph.name}: the runtime would not take this file: {error}") from None
-    write_atomic(path, content)
+    return content
 
 
 def pack(graph: onnx.GraphProto) -> None:

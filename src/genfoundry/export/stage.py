@@ -9,12 +9,15 @@ from typing import Any
 
 from genfoundry.contract import DataSpec, GenerativeModel
 from genfoundry.data.batches import Prepared
-from genfoundry.data.supply import seen
-from genfoundry.export import gate, onnx
+from genfoundry.data.supply import seen, supply
+from genfoundry.export import GATE, gate, onnx, variants
+from genfoundry.export.variants import Calibration
 from genfoundry.files import folder_atomic, read_json, write_json
 from genfoundry.journal import recording
 from genfoundry.models import build
 from genfoundry.params import Data, load, validate
+from genfoundry.runtime.artifact import Artifact
+from genfoundry.runtime.golden import FULL, VARIANT
 from genfoundry.training.weights import load_weights
 
 
@@ -33,7 +36,8 @@ def export_run(name: str) -> None:
     with recording(name, "export", **labels) as journal:
         margins: dict[str, dict[str, float]] = {}
         with folder_atomic(target) as folder:
-            for graph in model.graphs():
+            graphs = model.graphs()
+            for graph in graphs:
                 path = folder / f"{graph.name}.onnx"
                 onnx.write(graph, path, words, params.export.opset)
                 margins[graph.name] = asdict(gate.check(graph, path, params.export.gate))
@@ -41,10 +45,11 @@ def export_run(name: str) -> None:
                     f"{name}: {path.name} passed the gate, max error {margins[graph.name]['max_abs']:.1e}",
                     flush=True,
                 )
-            write_json(
-                folder / "gate.json",
-                {"limits": params.export.gate.model_dump(mode="json"), "margins": margins},
-            )
+            data, size = validate(Data, about["data"]), params.export.calibration
+            batch = supply(prepared.split("train"), prepared.spec, data, size, params.seed).at(0)
+            smaller = variants.write_all(graphs, folder, Calibration(Artifact.load(folder), batch), params.export)
+            limits = params.export.gate.model_dump(mode="json")
+            write_json(folder / GATE, {"limits": limits, "margins": margins, "variants": smaller})
         for graph_name, margin in margins.items():
             journal.file(target / f"{graph_name}.onnx", "onnx")
             journal.metrics(about["step"], {f"gate.{graph_name}.{k}": v for k, v in margin.items()})
@@ -64,6 +69,7 @@ def describe(about: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
     """
     return {
         "run": about["run"],
+        VARIANT: FULL,
         "family": about["family"],
         "identity": about["identity"],
         "steps": about["step"],

@@ -12,6 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 from PIL import Image
 
+from genfoundry.export import GATE
 from genfoundry.files import read_json, write_atomic
 from genfoundry.params import Run, load
 from genfoundry.pictures import png
@@ -20,6 +21,7 @@ from genfoundry.report.curves import classes_over_time, curves, last_step
 from genfoundry.report.errorbars import bars
 from genfoundry.report.leaderboard import Row, boards, mark, rows_of, to_csv, to_markdown
 from genfoundry.runtime.artifact import Artifact, ShippedGraph
+from genfoundry.runtime.golden import FULL
 from genfoundry.spec import TensorSpec
 
 LEADS = 2  # scores on a run's card
@@ -44,6 +46,7 @@ class Page:
     over_time: str
     curves: str
     usage: str
+    variants: list[dict[str, Any]]
 
 
 def report() -> None:
@@ -73,7 +76,7 @@ def report() -> None:
 
 def page(name: str, run: Run, rows: Sequence[Row]) -> Page:
     """All that the files say of one run, and its scores among `rows`."""
-    artifact, gate = Artifact.load(Path("onnx") / name), read_json(Path("onnx") / name / "gate.json")
+    artifact, gate = Artifact.load(Path("onnx") / name), read_json(Path("onnx") / name / GATE)
     plots = Path("plots") / name
     pictures = read_json(plots / "pictures.json")
     return Page(
@@ -91,7 +94,20 @@ def page(name: str, run: Run, rows: Sequence[Row]) -> Page:
         over_time=_over_time(plots / "modes_over_time.csv"),
         curves=_curves(name, run.evaluation.rival),
         usage=usage(name, artifact),
+        variants=forms(name, artifact),
     )
+
+
+def forms(name: str, artifact: Artifact) -> list[dict[str, Any]]:
+    """A row for the file that is measured and one for each smaller form of it, whether it ships or not."""
+    measured = read_json(Path("metrics") / f"{name}.variants.json")
+    times = {row["variant"]: row for row in lines(Path("plots") / name / "variants.csv")}
+    if not measured:
+        return []
+    graph = next(entry["graph"] for entry in measured.values())
+    whole = {"graph": graph, "bytes": artifact.graph(graph).path.stat().st_size, "ships": True, "why": ""}
+    rows = {FULL: whole, **measured}
+    return [{"name": form, **times.get(form, {}), **entry} for form, entry in rows.items()]
 
 
 def usage(name: str, artifact: Artifact) -> str:

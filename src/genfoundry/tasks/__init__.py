@@ -5,10 +5,10 @@ A new task is a file with a `TASK` and its place in `TASKS` of `tasks/stage.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from genfoundry.metrics.baselines import PcaBaseline
 from genfoundry.metrics.lpips import LpipsDistance
 from genfoundry.params import Data, Evaluation, validate
 from genfoundry.runtime.artifact import Artifact
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Setting:
     rival: Artifact | None = None  # the run to beat, where params.yaml names one
     perceptual: LpipsDistance | None = None  # between images, where params.yaml names its weights
     snapshots: Mapping[str, Mapping[int, np.ndarray]] = field(default_factory=dict)  # of training: graph, step
+    _made: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def data(self) -> Data:
@@ -51,11 +54,19 @@ class Setting:
         """The training images whose labels the run may have seen."""
         return with_labels(self.prepared.split("train"), self.prepared.spec, self.data, self.seed)
 
+    def of(self, artifact: Artifact) -> Setting:
+        """The same for other files of the run: what was made once, and no artifact had a part in, is theirs too."""
+        return replace(self, artifact=artifact)
+
+    def once(self, what: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, at the first asking: it must not depend on the run's own files."""
+        if what not in self._made:
+            self._made[what] = make()
+        return self._made[what]
+
     def pca(self, components: int) -> PcaBaseline:
         """Of the images that the run saw; fitted once for all tasks that compare with it."""
-        if components not in self._pcas:
-            self._pcas[components] = PcaBaseline(self.learnt.images, components)
-        return self._pcas[components]
+        return self.once(("pca", components), lambda: PcaBaseline(self.learnt.images, components))
 
     def looked(self, images: Mapping[str, np.ndarray], key: str = "image") -> tuple[View, ...]:
         """Samples by role, (N, C, H, W) uint8: as the judge sees them, then as published networks see some."""
@@ -73,10 +84,6 @@ class Setting:
     def latent_width(self) -> int:
         """Numbers that `encode` makes of an image; a linear code is given as many."""
         return int(self.artifact.graph("encode").outputs["latent"].shape[1])
-
-    @cached_property
-    def _pcas(self) -> dict[int, PcaBaseline]:
-        return {}
 
 
 def learns_all(setting: Setting) -> bool:
@@ -151,3 +158,14 @@ class Task:
     def applies(self, setting: Setting) -> bool:
         """Whether this run can be asked, and should be."""
         return all(graph in setting.artifact for graph in self.graphs) and self.wanted(setting)
+
+
+def suitable(task: Task, view: View) -> list[Metric]:
+    """Those that can be computed of the model and of what has to be beaten: a score alone says little."""
+    roles = [view.roles[role] for role in ("value", "baseline") if role in view.roles]
+    return [metric for metric in task.metrics if all(metric.fits(evidence) for evidence in roles)]
+
+
+def leader(task: Task, view: View) -> Metric:
+    """The score that ranks a board's runs."""
+    return next(metric for metric in suitable(task, view) if metric.leads(view.roles["value"]))

@@ -15,7 +15,7 @@ from genfoundry.tasks import Finding, Picture, Setting, Table, Task, appearance,
 def find(setting: Setting) -> Finding:
     """From the model, and as many from a Gaussian on PCA of the noise's width, or from the rival."""
     count = setting.config.samples
-    baseline, name = other_samples(setting, count)
+    baseline, name = setting.once(("generate", "baseline"), lambda: other_samples(setting, count))
     images = {"value": as_bytes(setting.artifact.generate(count, setting.seed)), "baseline": as_bytes(baseline)}
     view, *others = setting.looked(images)
     shown = setting.config.pictures

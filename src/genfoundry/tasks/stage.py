@@ -9,21 +9,22 @@ from typing import Any
 
 from genfoundry.data.batches import Prepared
 from genfoundry.data.pretrained import FOLDER
-from genfoundry.files import folder_atomic, sha256_file, write_json
+from genfoundry.export import GATE
+from genfoundry.files import folder_atomic, read_json, sha256_file, write_json
 from genfoundry.journal import Journal, recording
 from genfoundry.judge.reference import references
 from genfoundry.metrics import Metric, difference_error
 from genfoundry.metrics.lpips import LpipsDistance
-from genfoundry.params import NO_WEIGHTS, Evaluation, load_run
+from genfoundry.params import NO_WEIGHTS, Evaluation, Variant, VariantName, load_run
 from genfoundry.pictures import grid, png
 from genfoundry.runtime.artifact import Artifact
+from genfoundry.runtime.golden import FULL, VARIANT
 from genfoundry.tasks import (
     Finding,
     Picture,
     Setting,
     Table,
     Task,
-    View,
     anomaly,
     augment,
     bayes,
@@ -34,19 +35,21 @@ from genfoundry.tasks import (
     features,
     generate,
     interpolate,
+    leader,
     likelihood,
     projection,
     reconstruct,
     restore,
     styles,
+    suitable,
     super_resolve,
     trajectory,
     translate,
     turned,
 )
+from genfoundry.tasks.variants import First, latencies, measure
 from genfoundry.training.snapshots import read_snapshots
 
-VARIANT = "fp32"  # of the file that is measured
 DTYPE = "float64 of float32"  # in which scores are added up, and of what
 
 #: In the order of a reader's interest.
@@ -100,10 +103,25 @@ def evaluate_run(name: str) -> None:
         scores, protocol = score(findings, artifact, params.evaluation, params.seed)
         with folder_atomic(Path("plots") / name) as folder:
             draw(findings, folder, journal)
+            smaller = in_other_forms(setting, findings, params.export.variants, folder)
         write_json(Path("metrics") / f"{name}.json", scores)
+        write_json(Path("metrics") / f"{name}.variants.json", smaller)
         write_json(Path("metrics") / f"{name}.protocol.json", protocol)
         journal.tags({f"evaluation.{key}": str(value) for key, value in params.evaluation.model_dump().items()})
         _tell(name, artifact.about["steps"], scores, journal)
+
+
+def in_other_forms(
+    setting: Setting, findings: Mapping[Task, Finding], limits: Mapping[VariantName, Variant], plots: Path
+) -> dict[str, Any]:
+    """What the run's smaller files cost, by variant; how long they take is a table in `plots`."""
+    first = First.of(findings, setting)
+    graph = setting.artifact.graph(first.graph)
+    folder = graph.path.parent
+    refused = {name: entry["refused"] for name, entry in read_json(folder / GATE)["variants"].items()}
+    found = measure(setting, first, folder, refused, limits)
+    write_table(plots / "variants.csv", latencies(graph, folder, found))
+    return found
 
 
 def score(
@@ -119,25 +137,19 @@ def score(
             "file_sha256": sha256_file(artifact.graph(task.graphs[0]).path),
             "baseline": finding.baseline,
             "resize": None,
-            "variant": VARIANT,
+            VARIANT: artifact.about.get(VARIANT, FULL),
             "dtype": DTYPE,
             "seed": seed,
         }
         for view in finding.all_views:
             value = view.roles["value"]
-            metrics = [metric for metric in task.metrics if suits(metric, view)]
-            leader = next(metric for metric in metrics if metric.leads(value))
-            for metric in metrics:
+            leading = leader(task, view)
+            for metric in suitable(task, view):
                 name = f"{task.prefix}{metric.called(value)}"
                 scores[name] = numbers(metric, view.roles, config)
-                own = {"better": metric.better, "definition": metric.definition, "leads": metric is leader}
+                own = {"better": metric.better, "definition": metric.definition, "leads": metric is leading}
                 protocol[name] = {**words, **view.protocol, **own}
     return scores, protocol
-
-
-def suits(metric: Metric, view: View) -> bool:
-    """Whether it can be computed of the model and of what has to be beaten: a score alone says little."""
-    return all(metric.fits(view.roles[role]) for role in ("value", "baseline") if role in view.roles)
 
 
 def numbers(metric: Metric, roles: Mapping[str, Any], config: Evaluation) -> dict[str, float]:

@@ -13,7 +13,7 @@ from genfoundry.report.stage import _expression, report, usage
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.spec import TensorSpec
 from tests.unit import tiny
-from tests.unit.conftest import write_params
+from tests.unit.conftest import VARIANTS, write_params
 from tests.unit.report.test_leaderboard import evaluated
 
 
@@ -67,6 +67,8 @@ def test_report_is_one_file_that_holds_each_run(workspace: Path, shipped: Path) 
     )
     margins = {graph: {"max_abs": 1e-6, "mean_abs": 1e-7, "flips": 0.0} for graph in Artifact.load(shipped)}
     write_json(Path("onnx/tiny/gate.json"), {"limits": tiny.GATE.model_dump(), "margins": margins})
+    write_json(Path("metrics/tiny.variants.json"), VARIANTS)
+    Path("plots/tiny/variants.csv").write_text("variant,batch_1_ms,batch_64_ms\nfp32,0.111,2.222\nfp16,0.1,2.1\n")
     Path("plots/tiny/generate.png").write_bytes(png(np.zeros((4, 4, 1), np.uint8)))
     write_json(Path("plots/tiny/pictures.json"), [{"name": "generate", "caption": "Samples", "wide": False}])
     Path("plots/tiny/classes.csv").write_text("class,samples,real\nzero,0.25,0.5\none,0.75,0.5\n")
@@ -76,10 +78,12 @@ def test_report_is_one_file_that_holds_each_run(workspace: Path, shipped: Path) 
     html = Path("reports/index.html").read_text()
     assert 'id="tiny"' in html
     assert "data:image/png;base64," in html
-    assert html.count('<a href="#tiny">') == 2  # its card, its board
+    assert html.count('<a href="#tiny">') == 3  # its card, its board, its smaller files
     assert "vae/nll" in html
     assert "share of each class" in html
     assert "reconstruct.onnx" in html or "generate.onnx" in html
+    for words in ("Smaller files", "2.222", "51 %", "+0.5 ± 0.1", "1.0 %", "✗ max_abs 2 is over 1"):
+        assert words in html
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
     assert Path("reports/leaderboard.csv").read_text().count("\n") == 3
     assert Path("reports/leaderboard.md").read_text().count("| tiny |") == 1
