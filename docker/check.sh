@@ -113,17 +113,15 @@ check_tracking() {
     runuser -u postgres -- initdb --auth=scram-sha-256 --username=mlflow --pwfile=password db >/dev/null
     runuser -u postgres -- pg_ctl start --wait --pgdata=db --log=log \
         --options="-c port=$PG_PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories=$DATA" >/dev/null
-    trap 'runuser -u postgres -- pg_ctl stop --pgdata="$DATA/db" --mode=fast >/dev/null; rm -rf "$DATA"' EXIT
+    trap 'stop; runuser -u postgres -- pg_ctl stop --pgdata="$DATA/db" --mode=fast >/dev/null; rm -rf "$DATA"' EXIT
     PGPASSWORD=$password createdb --host=127.0.0.1 --port=$PG_PORT --username=mlflow mlflow
     mkdir -m 777 artifacts
     serve "$password"
     id=$(client write)
-    say "tracking: restarted, the run $id is still there"
-    kill "$SERVER"
-    wait "$SERVER" || true
+    stop
     serve "$password"
     client read "$id"
-    kill "$SERVER"
+    say "tracking: stopped and started again, the run $id is still there"
 }
 
 # The server as compose.yaml starts it, in the background, once it is healthy.
@@ -131,12 +129,21 @@ serve() {
     inside tracking --volume="$PWD/artifacts:/artifacts" --env=PGHOST=127.0.0.1 --env=PGPORT=$PG_PORT \
         --env=PGUSER=mlflow --env=PGDATABASE=mlflow --env=PGPASSWORD="$1" -- \
         mlflow server --host 127.0.0.1 --port $PORT --workers 1 >>server.log 2>&1 &
-    SERVER=$!
     for _ in $(seq 90); do
         curl --silent --fail --output /dev/null "http://127.0.0.1:$PORT/health" && return
         sleep 1
     done
     cat server.log
+    return 1
+}
+
+# The server's own processes: to end what started them leaves them behind.
+stop() {
+    pkill -f "mlflow server --host 127.0.0.1 --port $PORT" || return 0
+    for _ in $(seq 60); do
+        curl --silent --output /dev/null "http://127.0.0.1:$PORT/health" || return 0
+        sleep 1
+    done
     return 1
 }
 

@@ -51,7 +51,7 @@ def package_run(name: str) -> None:
         for document in (CARD, "README.md"):
             journal.file(target / document, "card")
         for path in sorted(target.glob("*/*.onnx")):
-            journal.file(path, f"onnx/{path.parent.name}")
+            journal.file(path, f"variants/{path.parent.name}")
         journal.tags({"description": text[:DESCRIBED]})
 
 

@@ -85,6 +85,11 @@ def test_every_artifact_is_there(built):
             assert (built.path / f"dist/{run}/{name}").read_bytes() == (
                 built.path / f"onnx/{run}/{name}"
             ).read_bytes()
+        variants = built.json(f"metrics/{run}.variants.json")
+        assert {name for name, entry in variants.items() if entry["ships"]} == {
+            path.parent.name for path in built.path.glob(f"dist/{run}/*/card.json")
+        }
+        assert variants["fp16"]["ships"]
         scores = built.json(f"metrics/{run}.json")
         assert set(scores) == set(built.json(f"metrics/{run}.protocol.json"))
         assert all(isinstance(number, float) for roles in scores.values() for number in roles.values())
@@ -93,6 +98,7 @@ def test_every_artifact_is_there(built):
     html = (built.path / "reports/index.html").read_text()
     assert all(f'id="{run}"' in html for run in runs)
     assert "src=" in html
+    assert html.count("<td>fp16</td>") == len(runs)
     assert 'src="http' not in html
     first = (built.path / LOG).read_text()
     assert "mnist · generate" in first

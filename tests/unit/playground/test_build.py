@@ -18,9 +18,9 @@ import pytest
 
 from genfoundry.contract import Scan
 from genfoundry.data import DataError
-from genfoundry.export import onnx
+from genfoundry.export import onnx, variants
 from genfoundry.models import families
-from genfoundry.playground.build import DIRECTIONS, build
+from genfoundry.playground.build import DIRECTIONS, build, on_the_page
 from genfoundry.runtime import golden
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.score import cache_home
@@ -50,7 +50,7 @@ await fetch("answers", { method: "POST", body: JSON.stringify(answers) });
 
 @pytest.fixture(scope="module")
 def shipped_families(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`dist/` with untrained runs: a family for each kind of graph that none before it has."""
+    """`dist/` with untrained runs in two forms: a family for each kind of graph that none before it has."""
     dist, seen = tmp_path_factory.mktemp("families") / "dist", set()
     for name in families():
         graphs = tiny_family(name).eval().graphs()
@@ -60,7 +60,9 @@ def shipped_families(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seen |= kinds
         about = {**tiny.ABOUT, "run": name, "family": name, "classes": ["a", "b", "c"]}
         for graph in graphs:
-            onnx.write(graph, dist / name / f"{graph.name}.onnx", about, opset=20)
+            file = dist / name / f"{graph.name}.onnx"
+            onnx.write(graph, file, about, opset=20)
+            variants.write(graph, file, dist / name / "fp16" / file.name, "fp16", {})
         (dist / name / "card.json").write_text("{}")
     return dist
 
@@ -121,7 +123,8 @@ def asked_of(artifact: Artifact, name: str) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.skipif(BROWSER is None, reason="wants chromium")
 def test_the_browser_draws_what_the_runtime_gives(site: Path, browser: Any) -> None:
-    artifacts = {name: Artifact.load(Path("dist") / name) for name in runs()}
+    artifacts = {name: on_the_page(name) for name in runs()}
+    assert {graph.about["variant"] for artifact in artifacts.values() for graph in artifact.graphs.values()} == {"fp16"}
     asked = [question for name, artifact in artifacts.items() for question in asked_of(artifact, name)]
     (site / "asked.json").write_text(json.dumps(asked))
     (site / "check.html").write_text(PAGE)
