@@ -9,10 +9,10 @@ RUN python3 -m venv /opt/genfoundry \
     && rm -r /opt/genfoundry/lib/python3*/site-packages/pip /opt/genfoundry/bin/pip*
 
 FROM ${BASE}
-RUN useradd --uid 10001 --home-dir /work --create-home genfoundry
+RUN useradd --uid 10001 --home-dir /out --create-home genfoundry
 COPY --from=build /opt/genfoundry /opt/genfoundry
 ENV PATH=/opt/genfoundry/bin:/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1
 USER genfoundry
-WORKDIR /work
+WORKDIR /out
 ENTRYPOINT ["genfoundry"]
 CMD ["--help"]
