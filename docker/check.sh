@@ -139,9 +139,9 @@ serve() {
     return 1
 }
 
-# The server's own processes: to end what started them leaves them behind.
+# The server and its workers, which have the same address in their commands: to end what started them leaves them behind.
 stop() {
-    pkill -f "mlflow server --host 127.0.0.1 --port $PORT" || return 0
+    pkill -f -- "--host 127.0.0.1 --port $PORT" || return 0
     for _ in $(seq 60); do
         curl --silent --output /dev/null "http://127.0.0.1:$PORT/health" || return 0
         sleep 1

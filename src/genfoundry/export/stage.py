@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
-from genfoundry.contract import DataSpec, GenerativeModel
+from genfoundry.contract import DataSpec, GenerativeModel, Graph
 from genfoundry.data.batches import Prepared
 from genfoundry.data.supply import seen, supply
 from genfoundry.export import GATE, gate, onnx, variants
@@ -15,7 +16,7 @@ from genfoundry.export.variants import Calibration
 from genfoundry.files import folder_atomic, read_json, write_json
 from genfoundry.journal import recording
 from genfoundry.models import build
-from genfoundry.params import Data, load, validate
+from genfoundry.params import Data, Export, load, validate
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.runtime.golden import FULL, VARIANT
 from genfoundry.training.weights import load_weights
@@ -28,31 +29,37 @@ def export_run(name: str) -> None:
         ExportError, GateError: a graph cannot be written or is not reproduced.
     """
     params, about = load(), read_json(Path("models") / name / "run.json")
-    prepared = Prepared(Path("data/prepared") / about["data"]["dataset"])
-    model = trained(name, about, seen(prepared.spec, validate(Data, about["data"])))
-    words = describe(about, prepared)
-    target = Path("onnx") / name
-    labels = {"experiment": about["data"]["dataset"], "identity": about["identity"]}
+    prepared, data = Prepared(Path("data/prepared") / about["data"]["dataset"]), validate(Data, about["data"])
+    graphs = trained(name, about, seen(prepared.spec, data)).graphs()
+    target, labels = Path("onnx") / name, {"experiment": data.dataset, "identity": about["identity"]}
     with recording(name, "export", **labels) as journal:
-        margins: dict[str, dict[str, float]] = {}
         with folder_atomic(target) as folder:
-            graphs = model.graphs()
-            for graph in graphs:
-                path = folder / f"{graph.name}.onnx"
-                onnx.write(graph, path, words, params.export.opset)
-                margins[graph.name] = asdict(gate.check(graph, path, params.export.gate))
-                print(
-                    f"{name}: {path.name} passed the gate, max error {margins[graph.name]['max_abs']:.1e}",
-                    flush=True,
-                )
-            data, size = validate(Data, about["data"]), params.export.calibration
-            batch = supply(prepared.split("train"), prepared.spec, data, size, params.seed).at(0)
+            margins = write_checked(graphs, folder, describe(about, prepared), params.export)
+            batch = supply(prepared.split("train"), prepared.spec, data, params.export.calibration, params.seed).at(
+                0
+            )
             smaller = variants.write_all(graphs, folder, Calibration(Artifact.load(folder), batch), params.export)
             limits = params.export.gate.model_dump(mode="json")
             write_json(folder / GATE, {"limits": limits, "margins": margins, "variants": smaller})
         for graph_name, margin in margins.items():
             journal.file(target / f"{graph_name}.onnx", "onnx")
             journal.metrics(about["step"], {f"gate.{graph_name}.{k}": v for k, v in margin.items()})
+
+
+def write_checked(
+    graphs: Sequence[Graph], folder: Path, words: Mapping[str, Any], config: Export
+) -> dict[str, dict[str, float]]:
+    """The margin of each graph, written to `folder`."""
+    margins: dict[str, dict[str, float]] = {}
+    for graph in graphs:
+        path = folder / f"{graph.name}.onnx"
+        onnx.write(graph, path, words, config.opset)
+        margins[graph.name] = asdict(gate.check(graph, path, config.gate))
+        print(
+            f"{words['run']}: {path.name} passed the gate, max error {margins[graph.name]['max_abs']:.1e}",
+            flush=True,
+        )
+    return margins
 
 
 def trained(name: str, about: dict[str, Any], data: DataSpec) -> GenerativeModel:
