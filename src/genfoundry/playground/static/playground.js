@@ -3,6 +3,8 @@ import { draw, fromPixels, run, shapeOf, sizeOf, slerp, stack, toPixels, uniform
 
 const SAMPLES = 12;
 const STEPS = 9; // on a way between two
+const TILES = 14; // of a side of the latent plane
+const PLANE = 392; // its pixels
 const MOST = 256; // pixels of a side, where a graph takes any
 const APPLIED = {
   reconstruct: { title: "Through the latent and back", keys: ["image"] },
@@ -238,50 +240,81 @@ function betweenPanel(run) {
   return made.section;
 }
 
-/** A latent of two numbers under the pointer, or the arrow keys. */
+/** Where a plane of codes ends on each axis: held-out pictures' codes with a margin, or a standard normal's. */
+async function edgesOf(run, call) {
+  const names = examplesOf(run, ["image"]);
+  const { encode } = run.graphs;
+  if (!encode || !names.length) return [[-3, 3], [-3, 3]];
+  const codes = [];
+  for (const name of names) {
+    const image = fromPixels(await load(name, encode.inputs.image), encode.inputs.image.shape[1]);
+    codes.push(first(await call(encode, { image })).data);
+  }
+  return [0, 1].map((axis) => {
+    const values = codes.map((code) => code[axis]);
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    return [low - 0.2 * (high - low), high + 0.2 * (high - low)];
+  });
+}
+
+/** A latent of two numbers under the pointer, or the arrow keys: the plane shows what is decoded all over it. */
 function mapPanel(run) {
   const graph = run.graphs.decode;
-  const pad = el("canvas", { className: "large pad", width: 200, height: 200, tabIndex: 0, role: "application" });
+  const pad = el("canvas", { className: "large pad", width: PLANE, height: PLANE, tabIndex: 0, role: "application" });
   pad.setAttribute("aria-label", "the latent plane; arrow keys move");
   const image = el("canvas", { className: "large", role: "img" });
   image.setAttribute("aria-label", "the image at this place");
-  const place = [0, 0];
-  const made = panel("Map", false, pad, el("p", { textContent: "Move over the plane, or use the arrow keys." }), image);
+  const place = [0.5, 0.5]; // shares of the plane, from its left and its top
+  const made = panel("Map", true, el("div", { className: "row" }, pad, image), el("p", { textContent: "Move over the plane, or use the arrow keys." }));
+  const tiles = new OffscreenCanvas(PLANE, PLANE);
+  let edges = null;
+
+  function decoded(places) {
+    const codes = places.flatMap(([x, y]) => [x, 1 - y].map((share, axis) => edges[axis][0] + share * (edges[axis][1] - edges[axis][0])));
+    return made.call(graph, { latent: { data: Float32Array.from(codes), dims: [places.length, 2] } }).then(first);
+  }
+
+  async function tile() {
+    edges = await edgesOf(run, made.call);
+    const places = Array.from({ length: TILES ** 2 }, (_, i) => [((i % TILES) + 0.5) / TILES, (Math.floor(i / TILES) + 0.5) / TILES]);
+    const images = await decoded(places);
+    const side = PLANE / TILES;
+    places.forEach(([x, y], i) => tiles.getContext("2d").drawImage(picture(images, i), x * PLANE - side / 2, y * PLANE - side / 2, side, side));
+  }
 
   function mark() {
     const context = pad.getContext("2d");
-    context.fillStyle = "#222";
-    context.fillRect(0, 0, 200, 200);
-    context.strokeStyle = "#555";
-    context.strokeRect(100, 0, 0.5, 200);
-    context.strokeRect(0, 100, 200, 0.5);
-    context.fillStyle = "#82a8ff";
+    context.drawImage(tiles, 0, 0);
+    context.strokeStyle = "#fff";
+    context.fillStyle = "#2456c4";
+    context.lineWidth = 3;
     context.beginPath();
-    context.arc(100 + (place[0] * 100) / 3, 100 - (place[1] * 100) / 3, 5, 0, 2 * Math.PI);
+    context.arc(place[0] * PLANE, place[1] * PLANE, 9, 0, 2 * Math.PI);
     context.fill();
+    context.stroke();
   }
 
   function go(x, y) {
-    place[0] = Math.min(Math.max(x, -3), 3);
-    place[1] = Math.min(Math.max(y, -3), 3);
+    place[0] = Math.min(Math.max(x, 0), 1);
+    place[1] = Math.min(Math.max(y, 0), 1);
     ask();
   }
 
   pad.addEventListener("pointermove", (event) => {
     const box = pad.getBoundingClientRect();
-    go(((event.clientX - box.left) / box.width) * 6 - 3, 3 - ((event.clientY - box.top) / box.height) * 6);
+    go((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
   });
   pad.addEventListener("keydown", (event) => {
-    const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+    const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const way = ways[event.key];
     if (!way) return;
     event.preventDefault();
-    go(place[0] + 0.15 * way[0], place[1] + 0.15 * way[1]);
+    go(place[0] + 0.025 * way[0], place[1] + 0.025 * way[1]);
   });
   const ask = latest(async () => {
+    if (!edges) await tile();
     mark();
-    const outputs = await made.call(graph, { latent: { data: Float32Array.from(place), dims: [1, 2] } });
-    paint(image, toPixels(first(outputs)));
+    paint(image, toPixels(await decoded([place])));
   }, made.fail);
   ask();
   return made.section;
