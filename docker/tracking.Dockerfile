@@ -12,7 +12,6 @@ ENV PATH=/opt/mlflow/bin:/usr/local/bin:/usr/bin:/bin \
     MLFLOW_ARTIFACTS_DESTINATION=/artifacts
 USER mlflow
 WORKDIR /home/mlflow
-VOLUME /artifacts
 EXPOSE 5000
 ENTRYPOINT ["mlflow", "server"]
 CMD ["--host", "0.0.0.0", "--port", "5000", "--workers", "2"]

@@ -15,7 +15,12 @@ TARGET = Path("build/playground")
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Files, without a line for each."""
+    """Files, without a line for each, and asked for again after the next build."""
+
+    def end_headers(self) -> None:
+        """With the browser told to ask whether a file has changed."""
+        self.send_header("Cache-Control", "no-cache")
+        super().end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Nothing."""

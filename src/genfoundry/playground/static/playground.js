@@ -373,7 +373,7 @@ function applyPanel(run, name) {
   let known = null; // 1 where a pixel is shown
   let sigma = noisy ? 0.5 : 0;
 
-  const made = panel(APPLIED[name].title, false, el("div", { className: "triple" }, ...figures));
+  const made = panel(APPLIED[name].title, false, el("div", { className: "pair" }, ...figures));
   const controls = [...gallery(names, choose)];
   if (noisy) {
     controls.push(
@@ -384,7 +384,7 @@ function applyPanel(run, name) {
     );
   }
   if (masked) controls.push(...eraser());
-  made.section.querySelector(".triple").after(...controls);
+  made.section.querySelector(".pair").after(...controls);
 
   async function choose(source) {
     try {
