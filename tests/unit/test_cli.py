@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +165,16 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert error.value.code == 0
     assert capsys.readouterr().out.strip() == genfoundry.__version__
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(shipped: Path) -> None:
+    command = [sys.executable, "-m", "genfoundry.cli", "info", "--json", str(shipped)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_info_shows_a_judge_s_file_too(tmp_path: Path) -> None:
