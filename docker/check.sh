@@ -33,7 +33,7 @@ base() {
     say "base: Debian with Python"
     rm -rf "$WORK/base"
     mkdir -p "$WORK"
-    debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$WORK/base" >/dev/null
+    debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates trixie "$WORK/base" >/dev/null
     rm -rf "$WORK"/base/var/cache/apt/* "$WORK"/base/var/lib/apt/lists/*
     local container
     container=$(buildah from scratch)

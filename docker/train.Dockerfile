@@ -5,7 +5,7 @@ ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE}
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends git make \
+    && apt-get install --yes --no-install-recommends git make npm \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home genfoundry \
     && install --directory --owner=genfoundry /genfoundry
