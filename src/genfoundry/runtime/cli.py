@@ -70,7 +70,7 @@ def parser() -> tuple[argparse.ArgumentParser, Commands[argparse.ArgumentParser]
         )
     timed = _command(commands, "bench", bench, "how long each graph takes on this machine")
     timed.add_argument("--batch", type=positive, nargs="+", default=[1, 64], help="images at a time (default 1 64)")
-    timed.add_argument("--threads", type=natural, default=0, help="default: one for each core")
+    timed.add_argument("--threads", type=natural, default=0, help="default: OMP_NUM_THREADS, or one for each core")
     return top, commands
 
 

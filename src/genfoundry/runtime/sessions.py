@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Timer
@@ -16,14 +17,22 @@ WORDS = 200  # characters of what it says
 ort.set_default_logger_severity(4)  # what goes wrong is raised; it would print it too
 
 
+def allowed() -> int:
+    """Threads that OMP_NUM_THREADS allows a session, as it does torch and NumPy; 0: one for each core."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # more are for loops inside of loops
+    return int(said) if said.isdecimal() else 0
+
+
 def start(model: bytes, path: Path, threads: int, **entries: str) -> ort.InferenceSession:
-    """A session; `entries` are of its configuration, with `__` for their dots.
+    """A session on as many threads, or with 0 on as many as are allowed.
+
+    `entries` are of its configuration, with `__` for their dots.
 
     Raises:
         ArtifactError: ONNX Runtime refuses the model, which lay at `path`.
     """
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or allowed()
     options.log_severity_level = 4
     for key, value in entries.items():
         options.add_session_config_entry(key.replace("__", "."), value)

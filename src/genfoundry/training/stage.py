@@ -37,6 +37,7 @@ def record(params: Params, run: Run, prepared: Prepared) -> dict[str, Any]:
     """What determines a trained run, and `identity`, the SHA-256 of just that."""
     inputs = {
         "seed": params.seed,
+        "threads": torch.get_num_threads(),
         **run.trained_on,
         "fingerprint": prepared.about["fingerprint"],
         "published": params.weights[run.weights].sha256 if run.weights != NO_WEIGHTS else None,
