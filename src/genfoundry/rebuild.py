@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import psutil
 
@@ -117,25 +117,30 @@ class Crew:
 
     def start(self, stage: Stage) -> None:
         """In a process of its own: on the terminal if it is alone there, else line by line under its name."""
-        piped = self.jobs > 1
+        pipe = subprocess.PIPE if self.jobs > 1 else None
         self.running[stage] = process = subprocess.Popen(
             [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage.addressing],
             env=environment(),
-            stdout=subprocess.PIPE if piped else None,
-            stderr=subprocess.STDOUT if piped else None,
+            stdout=pipe,
+            stderr=pipe,
             text=True,
             errors="replace",
         )
-        Thread(target=self.follow, args=(stage, process, time.monotonic()), daemon=True).start()
+        Thread(target=self.follow, args=(stage, process), daemon=True).start()
 
-    def follow(self, stage: Stage, process: subprocess.Popen[str], since: float) -> None:
+    def follow(self, stage: Stage, process: subprocess.Popen[str]) -> None:
         """Pass on what a stage says until it ends."""
-        for line in process.stdout or ():
-            if line.strip() and not line.startswith(ASIDES):
-                tell(stage, line)
+        since = time.monotonic()
+        streams = ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
+        pumps = [Thread(target=pass_on, args=(stage, *pair), daemon=True) for pair in streams if pair[0]]
+        for pump in pumps:
+            pump.start()
+        for pump in pumps:
+            pump.join()
         process.wait()
-        if process.stdout:
-            tell(stage, f"{'failed' if process.returncode else 'done'} after {time.monotonic() - since:.0f} s\n")
+        if pumps:
+            how = "failed" if process.returncode else "done"
+            tell(stage, f"{how} after {time.monotonic() - since:.0f} s\n", sys.stdout)
         self.ended.put(stage)
 
     def end(self, stage: Stage) -> None:
@@ -158,10 +163,17 @@ def title(stage: Stage) -> str:
     return stage.addressing.rpartition(":")[2]
 
 
-def tell(stage: Stage, line: str) -> None:
+def pass_on(stage: Stage, source: TextIO, target: TextIO) -> None:
+    """What a stage says, but for what DVC adds to it each time."""
+    for line in source:
+        if line.strip() and not line.startswith(ASIDES):
+            tell(stage, line, target)
+
+
+def tell(stage: Stage, line: str, target: TextIO) -> None:
     """A line under the stage's name, in one write: others speak too."""
-    sys.stdout.write(f"{title(stage):24} | {line}")
-    sys.stdout.flush()
+    target.write(f"{title(stage):24} | {line}")
+    target.flush()
 
 
 def places(threads: int) -> int:

@@ -90,7 +90,7 @@ def test_a_failure_skips_what_needs_it_and_nothing_else(project: Path, capfd: py
     Path("fail-left").write_text("")
     assert rebuild(["all"], jobs=2) == 1
     told = capfd.readouterr()
-    assert "it fails" in told.out
+    assert "left                     | it fails" in told.err
     assert "ERROR: left failed; skipped, because they depend on it: sum, all" in told.err
     assert Path("alone").exists()
     assert Path("right").exists()
