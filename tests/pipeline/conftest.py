@@ -44,9 +44,10 @@ class Workspace:
         print(done.stdout[-6000:], done.stderr[-6000:])
         return done
 
-    def dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def dvc(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """DVC as in an activated environment."""
-        return self.run("-m", "dvc", *arguments, PATH=f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}")
+        path = f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}"
+        return self.run("-m", "dvc", *arguments, PATH=path, **environment)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """The same, without waiting."""

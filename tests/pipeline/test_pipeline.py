@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from genfoundry.workspace import target
 from tests.pipeline.conftest import ENVIRONMENT, LOG, executed
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
@@ -112,6 +113,13 @@ def test_a_second_repro_runs_nothing_and_costs_little(workspace):
     assert repro_s - dvc_s < OVERHEAD_S
     assert executed(alone) == executed(second) == set()
     assert second.returncode == 0
+
+
+def test_dvc_alone_gives_the_same_bits_whatever_threads_there_are(workspace):
+    before = workspace.weights("vae")
+    done = workspace.dvc("repro", "--force", "--single-item", target("train", "vae"), OMP_NUM_THREADS="2")
+    assert executed(done) == {"train@vae"}
+    assert workspace.weights("vae") == before
 
 
 def quicker(work):
