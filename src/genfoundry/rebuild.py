@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 INTERPRETER = Path(sys.executable).parent  # where `dvc`, and the `python` of dvc.yaml, are
 LOCKS = Path(".dvc/tmp/rwlock")
 GPUS = (Path("/proc/driver/nvidia/version"), Path("/dev/kfd"))  # NVIDIA's driver, and AMD's
-STAGE_BYTES = 3 * 2**30  # of memory, with room to spare: the most that a default run's stage takes is half of it
+STAGE_BYTES = (
+    3 * 2**30
+)  # of memory: of the default runs most take half of it, CycleGAN's evaluation 4 GiB for a moment
 # What DVC says at the end of each command; after a hundred of them it is only in the way.
 ASIDES = ("To track the changes", "\tgit add", "To enable auto staging", "\tdvc config", "Use `dvc push`")
 
@@ -172,7 +174,7 @@ def pass_on(stage: Stage, source: TextIO, target: TextIO) -> None:
 
 def tell(stage: Stage, line: str, target: TextIO) -> None:
     """A line under the stage's name, in one write: others speak too."""
-    target.write(f"{title(stage):24} | {line}")
+    target.write(f"{title(stage):26} | {line}")
     target.flush()
 
 

@@ -60,7 +60,7 @@ def test_stages_that_need_nothing_of_each_other_run_side_by_side(
     said = capfd.readouterr().out
     assert sorted(ran(said)) == ["all", "alone", "left", "right", "sum"]
     assert Path("all").read_text() == "111\n"
-    assert all(f"{name:24} | done after" in said for name in ran(said))
+    assert all(f"{name:26} | done after" in said for name in ran(said))
     assert "git add" not in said
 
     assert rebuild(["all"], jobs=2) == 0
@@ -90,7 +90,7 @@ def test_a_failure_skips_what_needs_it_and_nothing_else(project: Path, capfd: py
     Path("fail-left").write_text("")
     assert rebuild(["all"], jobs=2) == 1
     told = capfd.readouterr()
-    assert "left                     | it fails" in told.err
+    assert "left                       | it fails" in told.err
     assert "ERROR: left failed; skipped, because they depend on it: sum, all" in told.err
     assert Path("alone").exists()
     assert Path("right").exists()
