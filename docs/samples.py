@@ -1,4 +1,4 @@
-"""Draws docs/samples.png from the files that the last `make repro` shipped: `PYTHONPATH=src python docs/samples.py`."""
+"""Draws docs/samples.png from what the last `make repro` shipped: `.venv/bin/python docs/samples.py`."""
 
 from pathlib import Path
 
