@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 INTERPRETER = Path(sys.executable).parent  # where `dvc`, and the `python` of dvc.yaml, are
 LOCKS = Path(".dvc/tmp/rwlock")
 GPUS = (Path("/proc/driver/nvidia/version"), Path("/dev/kfd"))  # NVIDIA's driver, and AMD's
-STAGE_BYTES = (
-    3 * 2**30
-)  # of memory: of the default runs most take half of it, CycleGAN's evaluation 4 GiB for a moment
+STAGE_BYTES = 3 * 2**30  # of memory: most default runs take half of it, CycleGAN's evaluation more for a moment
 # What DVC says at the end of each command; after a hundred of them it is only in the way.
 ASIDES = ("To track the changes", "\tgit add", "To enable auto staging", "\tdvc config", "Use `dvc push`")
 
@@ -153,8 +151,9 @@ class Crew:
             self.done += 1
             return
         self.failed.append(stage)
-        skipped = [other for other in self.waiting if other in ancestors(self.graph, stage)]
-        self.waiting = [other for other in self.waiting if other not in skipped]
+        above = ancestors(self.graph, stage)
+        skipped = [other for other in self.waiting if other in above]
+        self.waiting = [other for other in self.waiting if other not in above]
         if skipped:
             names = ", ".join(map(title, skipped))
             print(f"ERROR: {title(stage)} failed; skipped, because they depend on it: {names}", file=sys.stderr)
@@ -207,8 +206,10 @@ def python(*arguments: str, folder: Path = Path()) -> int:
 
 def stop(process: subprocess.Popen[Any]) -> None:
     """End it and all that it started, which DVC would leave behind."""
-    started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.terminate()
+    started: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        started = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()  # first, or it would begin something else
     for child in started:
         with suppress(psutil.NoSuchProcess):
             child.terminate()

@@ -126,7 +126,7 @@ def summarise(params: Params, code: int) -> None:
     print("ship         dist/<run>/*.onnx, genfoundry generate dist/<run>")
     if code:
         print(
-            "\nNot everything was rebuilt: the lines that begin with ERROR above say what and why.",
+            "\nNot everything was rebuilt: the lines with ERROR above say what and why.",
             file=sys.stderr,
         )
 
