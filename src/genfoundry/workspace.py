@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -159,12 +160,17 @@ def start_profile(name: str, steps: int, runs: Sequence[str] = ()) -> int:
         raise ParamsError(f"runs: there is no {', '.join(unknown)} in this profile, which has {', '.join(known)}")
     own = read(profile_file(name))["runs"]
     targets = [target("export", run) for run in runs or own]
-    return python("-m", "dvc", "repro", "--keep-going", *targets, folder=clone)
+    with chdir(clone):
+        return rebuild(targets, jobs(load()))
 
 
 def shorten(file: Path, steps: int) -> None:
-    """All runs of a params.yaml end after `steps` of few images, and are gated by few; networks and losses stay."""
+    """All runs of a params.yaml end after `steps` of few images, and are gated by few; networks and losses stay.
+
+    A thread each: a profile may have more for a machine with a GPU.
+    """
     tree = read(file)
+    tree["threads"] = 1
     tree["export"]["gate"] |= {"batches": [1, 2], "seeds": 1}
     tree["export"]["variants"] = {}
     every = {"log_every": steps, "sample_every": steps, "checkpoint_every": steps, "pictures": START_BATCH}
