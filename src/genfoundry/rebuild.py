@@ -63,14 +63,14 @@ def needed(repo: Repo, targets: Sequence[str]) -> DiGraph:
 
 @dataclass
 class Crew:
-    """Stages at work, those that wait for others, and those that failed."""
+    """Stages at work, those that wait for others, and how it went."""
 
     repo: Repo
     graph: DiGraph
     jobs: int
     running: dict[Stage, subprocess.Popen[str]] = field(default_factory=dict)
-    failed: list[Stage] = field(default_factory=list)
-    done: int = 0
+    ran: bool = False
+    failed: bool = False
     ended: SimpleQueue[Stage] = field(default_factory=SimpleQueue)
 
     def __post_init__(self) -> None:
@@ -87,9 +87,9 @@ class Crew:
             for process in self.running.values():
                 stop(process)
             raise
-        if not self.failed and not self.done:
+        if not self.ran:
             print("Data and pipelines are up to date.", flush=True)
-        return int(bool(self.failed))
+        return int(self.failed)
 
     def begin(self) -> bool:
         """Start what can be; whether anything runs."""
@@ -147,10 +147,10 @@ class Crew:
         """Free its place; what depends on it may begin, or is skipped."""
         from networkx import ancestors
 
+        self.ran = True
         if not self.running.pop(stage).returncode:
-            self.done += 1
             return
-        self.failed.append(stage)
+        self.failed = True
         above = ancestors(self.graph, stage)
         skipped = [other for other in self.waiting if other in above]
         self.waiting = [other for other in self.waiting if other not in above]

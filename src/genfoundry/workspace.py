@@ -165,12 +165,8 @@ def start_profile(name: str, steps: int, runs: Sequence[str] = ()) -> int:
 
 
 def shorten(file: Path, steps: int) -> None:
-    """All runs of a params.yaml end after `steps` of few images, and are gated by few; networks and losses stay.
-
-    A thread each: a profile may have more for a machine with a GPU.
-    """
+    """All runs of a params.yaml end after `steps` of few images, and are gated by few; networks and losses stay."""
     tree = read(file)
-    tree["threads"] = 1
     tree["export"]["gate"] |= {"batches": [1, 2], "seeds": 1}
     tree["export"]["variants"] = {}
     every = {"log_every": steps, "sample_every": steps, "checkpoint_every": steps, "pictures": START_BATCH}
