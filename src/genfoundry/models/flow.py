@@ -34,7 +34,7 @@ def step(shape: Shape, hidden: int, context: int) -> Chain:
     return Chain(ActNorm(channels), InvertibleConv1x1(channels), AffineCoupling(net, channels))
 
 
-def multi_scale(shape: Shape, depth: int, hidden: int, context: int) -> MultiScale:
+def multi_scale(shape: Shape, depth: int, hidden: int, growth: int, context: int) -> MultiScale:
     """(N, C, H, W) ↔ (N, D), squeezed as often as the sides allow; Glow, figure 2b.
 
     Raises:
@@ -51,7 +51,7 @@ def multi_scale(shape: Shape, depth: int, hidden: int, context: int) -> MultiSca
     levels = []
     for index, inner in enumerate(shapes):
         seen = context if index == len(shapes) - 1 else 0  # finer maps have too many pixels for it
-        steps = [step(inner, hidden * 2**index, seen) for _ in range(depth)]
+        steps = [step(inner, hidden * growth**index, seen) for _ in range(depth)]
         levels.append(Chain(Squeeze(), *steps) if count else Chain(*steps))
     return MultiScale(levels, shapes)
 
@@ -115,7 +115,7 @@ class Flow(GenerativeModel):
     """Maximises the exact log-likelihood of dequantised images."""
 
     class Params(Strict):
-        """`alpha` bounds the logit; `depth` is Glow's K; `hidden` a coupling's width, doubled with each level.
+        """`alpha` bounds the logit; `depth` is Glow's K; `hidden` a coupling's width, times `growth` each level.
 
         `context` units let the couplings of the coarsest level see all of it; 0, as in Glow, lets them see 5×5.
         Samples have `temperature` where no one asks for another; Glow shows its own at 0.7.
@@ -124,15 +124,15 @@ class Flow(GenerativeModel):
         alpha: float = Field(gt=0.0, lt=0.5)
         depth: PositiveInt
         hidden: PositiveInt
+        growth: PositiveInt = 2
         context: NonNegativeInt
         temperature: float = Field(default=1.0, gt=0.0)
 
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
         self.params, self.data, self.dim = params, data, math.prod(data.shape)
-        levels = multi_scale(data.shape, params.depth, params.hidden, params.context)
+        levels = multi_scale(data.shape, params.depth, params.hidden, params.growth, params.context)
         self.flow = Chain(Logit(params.alpha, data.levels), levels)
-        self.log_prob = LogProb(self.flow, data.levels)
 
     def phases(self) -> tuple[Phase, ...]:
         """One."""
@@ -141,7 +141,7 @@ class Flow(GenerativeModel):
     def loss(self, batch: Batch) -> Loss:
         """−log p of pixels with uniform noise, nats per image, a bound on the bytes' own; Glow, equation 2."""
         x = batch["image"]
-        nll = -self.log_prob(x, torch.rand_like(x)).mean()
+        nll = -LogProb(self.flow, self.data.levels)(x, torch.rand_like(x)).mean()
         return Loss({"nll": nll}, {"bits_per_dim": nll / (self.dim * math.log(2.0))})
 
     def graphs(self) -> tuple[Graph, ...]:
@@ -157,7 +157,7 @@ class Flow(GenerativeModel):
         return (
             Graph(
                 "log_prob",
-                self.log_prob,
+                LogProb(self.flow, self.data.levels),
                 {"image": image, "noise": uniform},
                 {"log_prob": TensorSpec(("batch",), "value")},
             ),

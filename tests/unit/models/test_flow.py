@@ -9,6 +9,7 @@ from torch.autograd.functional import jacobian
 
 from genfoundry.contract import DataSpec, Graph
 from genfoundry.models.flow import Flow
+from genfoundry.networks.invertible import CouplingNet
 from genfoundry.params import ParamsError
 from genfoundry.pictures import to_bytes
 
@@ -63,7 +64,7 @@ def test_the_density_of_two_pixels_integrates_to_one() -> None:
     axis = torch.arange(256) / 255.0
     every = torch.cartesian_prod(axis, axis).reshape(-1, *shape)
     with torch.no_grad():
-        log_prob = model.eval().log_prob(every, torch.full_like(every, 0.5))
+        log_prob = graph(model.eval(), "log_prob").module(every, torch.full_like(every, 0.5))
     assert log_prob.double().exp().sum().item() == pytest.approx(1.0, abs=5e-3)
 
 
@@ -106,3 +107,14 @@ def test_bits_per_dim_are_the_nats_of_a_pixel_over_log_two() -> None:
 def test_a_single_channel_that_cannot_be_squeezed_is_refused() -> None:
     with pytest.raises(ParamsError, match="one of 9×9 pixels"):
         Flow(Flow.Params(alpha=0.01, depth=1, hidden=4, context=3), DataSpec((1, 9, 9), ("zero", "one")))
+
+
+def test_each_level_is_wider_by_the_growth_and_the_weights_are_there_once() -> None:
+    widths = {}
+    for growth in (1, 3):
+        params = Flow.Params(alpha=0.02, depth=1, hidden=4, growth=growth, context=0)
+        model = Flow(params, DataSpec((1, 16, 16), ()))
+        widths[growth] = [net.first.out_channels for net in model.modules() if isinstance(net, CouplingNet)]
+        names = model.state_dict(keep_vars=True)
+        assert len({id(tensor) for tensor in names.values()}) == len(names)
+    assert widths == {1: [4, 4], 3: [4, 12]}
