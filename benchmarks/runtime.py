@@ -3,17 +3,17 @@
     PYTHONPATH=src .venv/bin/python benchmarks/runtime.py [RUN ...] [--no-compile]
 
 Needs `models/` and `dist/` of a `make repro`. The contenders take turns, so that a drifting machine slows all, and
-rest in between, because ONNX Runtime's threads go on spinning for a while. Two more columns ask what a file could
-lose: its time beside that with random weights (trained ones may hold numbers near zero, which are slow), and where
-it holds a loop, beside the same steps driven from outside.
+rest in between, because ONNX Runtime's threads go on spinning for a while. The rounds of a run are spread over
+passes minutes apart and the fastest counts, of each contender alike: a virtual machine's second core is at times
+another's. Two more columns ask what a file could lose: its time beside that with random weights (trained ones may
+hold numbers near zero, which are slow), and where it holds a loop, beside the same steps driven from outside.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +30,13 @@ from genfoundry.export.scan import STATE, step_graph
 from genfoundry.export.stage import trained
 from genfoundry.files import read_json
 from genfoundry.params import Data, load, validate
+from genfoundry.progress import progress
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.runtime.golden import inputs_of
 from genfoundry.training.runtime import evaluating
 
 BATCHES = (1, 64)
-ROUNDS, LEAST_S, REST_S = 5, 0.2, 0.05
+PASSES, ROUNDS, LEAST_S, REST_S = 3, 3, 0.2, 0.05
 Contenders = Mapping[str, Callable[[], object]]
 
 
@@ -46,8 +47,8 @@ def graph_of(run: str) -> Graph:
     return next(graph for graph in trained(run, about, data).graphs() if graph.name == "generate")
 
 
-def medians(contenders: Contenders) -> dict[str, float]:
-    """Seconds of one call each: a median over rounds in which they take turns."""
+def fastest(contenders: Contenders) -> dict[str, float]:
+    """Seconds of one call each: of rounds in which they take turns, the fastest."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for work in contenders.values():
         work()
@@ -60,7 +61,7 @@ def medians(contenders: Contenders) -> dict[str, float]:
                 work()
                 calls += 1
             times[name].append((time.perf_counter() - start) / calls)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {name: min(values) for name, values in times.items()}
 
 
 def contenders(run: str, graph: Graph, batch: int, compiled: Callable[..., object] | None) -> dict[str, Callable]:
@@ -130,8 +131,8 @@ def compiled_of(module: torch.nn.Module) -> Callable[..., object]:
     return torch.compile(module)
 
 
-def measure(run: str, compile_too: bool) -> None:
-    """Print a run's rows."""
+def measure(run: str, compile_too: bool) -> Iterator[tuple[int, dict[str, float]]]:
+    """Seconds of a run's contenders, by batch."""
     graph = graph_of(run)
     with evaluating(graph.module):
         compiled = compiled_of(graph.module) if compile_too else None
@@ -141,7 +142,7 @@ def measure(run: str, compile_too: bool) -> None:
             entrants["random"] = lambda other=other, feed=feed: other.run(None, feed)
             if isinstance(graph.module, Scan):
                 entrants["driven"] = driven(graph, batch)
-            print(row(run, batch, medians(entrants)), flush=True)
+            yield batch, fastest(entrants)
 
 
 def row(run: str, batch: int, seconds: Mapping[str, float]) -> str:
@@ -161,11 +162,16 @@ def main() -> None:
     parser.add_argument("--no-compile", action="store_true")
     options = parser.parse_args()
     shipping = [run for run in load().runs if (Path("dist") / run / "generate.onnx").exists()]
-    print(f"{torch.get_num_threads()} threads; milliseconds a batch, medians of {ROUNDS} rounds\n")
+    times: dict[tuple[str, int], list[dict[str, float]]] = {}
+    turns = (options.runs or shipping) * PASSES
+    for run in progress(turns, "benchmark", total=len(turns), unit="run"):
+        for batch, seconds in measure(run, not options.no_compile):
+            times.setdefault((run, batch), []).append(seconds)
+    print(f"{torch.get_num_threads()} threads; milliseconds a batch, the fastest of {PASSES} passes\n")
     ratios = "eager ÷ shipped | better ÷ shipped | trained ÷ random | inside ÷ outside"
     print(f"| run | batch | shipped | eager | compiled | {ratios} |\n|{'---|' * 9}")
-    for run in options.runs or shipping:
-        measure(run, not options.no_compile)
+    for (run, batch), passes in times.items():
+        print(row(run, batch, {name: min(seconds[name] for seconds in passes) for name in passes[0]}))
 
 
 if __name__ == "__main__":

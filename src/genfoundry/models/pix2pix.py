@@ -15,6 +15,7 @@ from genfoundry.networks.convnet import halvings, init_weights, shifted
 from genfoundry.networks.lpips import LPIPS, SMALLEST
 from genfoundry.networks.patchgan import patchgan
 from genfoundry.networks.projected import ProjectedDiscriminator
+from genfoundry.networks.redrawing import RedrawingGenerator
 from genfoundry.params import ParamsError, Strict
 
 WIDEST = 8  # times `channels`, at most
@@ -77,6 +78,13 @@ class UNetGenerator(nn.Module):
         return shifted(image, self.head(h))
 
 
+class Redraw(Strict):
+    """Instead of the U-Net, a generator that moves and recolours an image as a whole; see networks/redrawing.py."""
+
+    features: PositiveInt  # of an image's code
+    colours: PositiveInt  # units of what recolours it
+
+
 class Perceptual(Strict):
     """What a published network adds to the paper: AlexNet, as LPIPS has it."""
 
@@ -85,11 +93,19 @@ class Perceptual(Strict):
     enlarge: PositiveInt  # times, what it sees: its first convolution takes every fourth pixel
 
 
+def generator(params: Pix2Pix.Params, shape: tuple[int, int, int]) -> nn.Module:
+    """G."""
+    channels, redraw = params.generator_channels, params.redraw
+    if redraw:
+        return RedrawingGenerator(shape, channels, redraw.features, redraw.colours, params.dropout)
+    return UNetGenerator(shape, channels, params.dropout)
+
+
 class Pix2Pix(GenerativeModel):
     """G turns a source into its target; D sees both and tells a true target from G's."""
 
     class Params(Strict):
-        """`adversarial` 0 leaves the U-Net with L1 alone. `l1`: the paper's 100 in [-1, 1] is our 200 in [0, 1]."""
+        """`adversarial` 0 leaves G with L1 alone. `l1`: the paper's 100 in [-1, 1] is our 200 in [0, 1]."""
 
         generator_channels: PositiveInt
         discriminator_channels: PositiveInt
@@ -98,6 +114,7 @@ class Pix2Pix(GenerativeModel):
         dropout: float = Field(ge=0.0, lt=1.0)
         adversarial: NonNegativeFloat
         l1: PositiveFloat
+        redraw: Redraw | None = None
         perceptual: Perceptual | None = None
 
     needs = frozenset({"source", "target"})
@@ -105,7 +122,7 @@ class Pix2Pix(GenerativeModel):
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
         self.params, self.data = params, data
-        self.generator = UNetGenerator(data.shape, params.generator_channels, params.dropout)
+        self.generator = generator(params, data.shape)
         if params.perceptual:
             if min(data.shape[1:]) * params.perceptual.enlarge < SMALLEST["alexnet"]:
                 raise ParamsError(f"perceptual.enlarge: AlexNet sees sides of {SMALLEST['alexnet']} pixels or more")

@@ -7,6 +7,7 @@ from torch import nn
 from genfoundry.contract import DataSpec, GenerativeModel
 from genfoundry.models import build
 from genfoundry.models.pix2pix import UNetGenerator
+from genfoundry.networks.redrawing import RedrawingGenerator
 
 PARAMS = {
     "generator_channels": 4,
@@ -16,6 +17,7 @@ PARAMS = {
     "dropout": 0.5,
     "l1": 10.0,
 }
+REDRAW = {"features": 8, "colours": 4}
 SHAPE = (3, 16, 16)
 
 
@@ -69,9 +71,17 @@ def test_without_an_adversary_there_is_neither_its_phase_nor_its_network() -> No
     assert {name.split(".")[0] for name, _ in alone.named_parameters()} == {"generator"}
 
 
-def test_both_runs_begin_with_the_same_generator() -> None:
-    pairs = zip(pix2pix(0.0).generator.parameters(), pix2pix(1.0).generator.parameters(), strict=True)
-    assert all(torch.equal(a, b) for a, b in pairs)
+@pytest.mark.parametrize("redraw", [None, REDRAW])
+def test_both_runs_begin_with_the_same_generator(redraw: dict[str, int] | None) -> None:
+    one, other = (pix2pix(weight, redraw=redraw).generator.parameters() for weight in (0.0, 1.0))
+    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_run_may_redraw_instead_of_drawing() -> None:
+    model, given = pix2pix(adversarial=1.0, redraw=REDRAW), batch()
+    assert isinstance(model.generator, RedrawingGenerator)
+    model.phases()[1].loss(given).total.backward()
+    assert all(p.grad is not None for p in model.generator.parameters())
 
 
 def test_the_discriminator_judges_the_target_by_its_source() -> None:
