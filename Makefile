@@ -22,7 +22,7 @@ smoke: $(READY)  ## the same pipeline in minutes, in build/smoke
 full: $(READY)  ## the default runs and those of profiles/full.yaml, in build/full, on the same cache
 	@$(BIN)/python pipelines/run_profile.py full $(RUNS)
 
-paper: $(READY)  ## the runs of params.yaml with the networks and schedules of their papers, in build/paper; wants a GPU
+paper: $(READY)  ## the runs of profiles/paper.yaml on top of those of `full`, in build/paper; RUNS=dcgan alone; wants a GPU
 	@$(BIN)/python pipelines/run_profile.py paper $(RUNS)
 
 start: $(READY)  ## whether the runs of profiles/paper.yaml start: 20 steps of each, exported, in build/paper-start

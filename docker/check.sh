@@ -6,8 +6,8 @@
 #   docker/check.sh train            # `make smoke` inside `train`
 #   docker/check.sh sizes            # of what was built
 #
-# Needs root on Debian with buildah and debootstrap, and for `tracking` postgresql. The base is Debian's own Python in
-# place of python:3.11-slim. pip's settings (PIP_*, /etc/pip.conf, /etc/xdg/pip) and certificates of this machine serve
+# Needs root on Debian with buildah and debootstrap, and for `tracking` postgresql and curl. The base is Debian's own Python in
+# place of python:3.11-slim-bookworm. pip's settings (PIP_*, /etc/pip.conf, /etc/xdg/pip) and certificates of this machine serve
 # inside too; MOUNTS names more folders, e.g. one of wheels: MOUNTS="/srv/wheels /srv/index".
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -86,7 +86,7 @@ check_runtime() {
             [[ -s $out/$name.png ]]
         fi
     done
-    say "runtime: it has no root, no torch and no pip, and writes nowhere else"
+    say "runtime: it has no root and no torch, and writes nowhere else"
     inside runtime -- python3 -c '
 import importlib.util, os
 assert os.getuid() == 10001
@@ -126,7 +126,7 @@ check_tracking() {
     say "tracking: stopped and started again, the run $id is still there"
 }
 
-# The server as compose.yaml starts it, in the background, once it is healthy.
+# The server in the background, once it is healthy; compose.yaml adds a read-only root and a second worker.
 serve() {
     inside tracking --volume="$PWD/artifacts:/artifacts" --env=PGHOST=127.0.0.1 --env=PGPORT=$PG_PORT \
         --env=PGUSER=mlflow --env=PGDATABASE=mlflow --env=PGPASSWORD="$1" -- \

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import torch
 
@@ -12,11 +13,14 @@ from genfoundry.contract import DataSpec, GenerativeModel, Learner
 from genfoundry.data.supply import offered, seen
 from genfoundry.judge.model import Judge
 from genfoundry.models import build
+from genfoundry.networks.lpips import SMALLEST
 from genfoundry.params import (
     NO_WEIGHTS,
     PARAMS,
+    Augmentation,
     Data,
     Dataset,
+    Extractor,
     Params,
     ParamsError,
     PublishedJudge,
@@ -43,7 +47,8 @@ def check_all(file: Path = PARAMS) -> Params:
 
 
 def _mistakes(params: Params) -> Iterator[str]:
-    checks = [partial(check_judge, name, dataset) for name, dataset in params.datasets.items()]
+    checks = [partial(check_augmentation, params.evaluation.augmentation)]
+    checks += [partial(check_judge, name, dataset) for name, dataset in params.datasets.items()]
     checks += [
         partial(check_run, name, run, params.datasets[run.data.dataset]) for name, run in params.runs.items()
     ]
@@ -78,10 +83,12 @@ def check_run(name: str, run: Run, dataset: Dataset) -> None:
         spec = seen(DataSpec(dataset.shape, dataset.classes), run.data)
         model = build(run.family, run.model, spec, f"runs.{name}.model")
     check_weights(f"runs.{name}.weights", run, model)
+    check_perceptual(f"runs.{name}.evaluation.perceptual", run.evaluation.perceptual, dataset.shape)
     check_sides(f"runs.{name}.data", run.data, model, dataset.shape)
     check_scale(f"runs.{name}.data", run.data, model, dataset.shape)
     check_optimizers(f"runs.{name}.training", run.family, model, run.training)
     check_labels(f"runs.{name}.data", run, model)
+    check_scores(f"runs.{name}.data", run, model)
     lacking = sorted(model.needs - offered(dataset, run.data))
     if lacking:
         raise ParamsError(f"runs.{name}.data: {run.family} needs {', '.join(lacking)} in its batches; {HINTS}")
@@ -91,13 +98,15 @@ def check_data(path: str, data: Data, dataset: Dataset) -> None:
     """Images can be seen the way that `data` says.
 
     Raises:
-        ParamsError: there are no labels, or not one image to a row.
+        ParamsError: there are no labels, or not one image to a row; all classes are listed.
     """
     if data.labels is not None and not dataset.classes:
         raise ParamsError(f"{path}.labels: {data.dataset} has no classes")
     classes = data.classes or dataset.classes
     if data.labels is not None and data.labels % len(classes):
         raise ParamsError(f"{path}.labels: {data.labels} are not as many of each of {len(classes)} classes")
+    if data.classes and set(data.classes) == set(dataset.classes):
+        raise ParamsError(f"{path}.classes: these are all there are; leave the key out")
     alone = [key for key in ("binarize", "degradations") if getattr(data, key)]
     if alone and dataset.layout != "classes":
         raise ParamsError(f"{path}.{alone[0]}: is for images that stand alone, not for {dataset.layout}")
@@ -160,6 +169,46 @@ def check_labels(path: str, run: Run, model: GenerativeModel) -> None:
     if apart and "label" in model.needs and "labelled" not in model.needs:
         raise ParamsError(
             f"{path}.labels: {run.family} wants a label for each image; say unlabelled: false as well"
+        )
+
+
+def check_scores(path: str, run: Run, model: GenerativeModel) -> None:
+    """Something will measure what ships.
+
+    Raises:
+        ParamsError: samples of a few classes, which no score is of, or noise where hidden pixels are filled in.
+    """
+    inputs = [spec for graph in model.graphs() for spec in graph.inputs.values()]
+    if run.data.classes and not any(spec.kind == "image" for spec in inputs):
+        raise ParamsError(f"{path}.classes: {run.family} only generates, and scores of samples are of all classes")
+    restoring = [graph for graph in model.graphs() if graph.name == "restore"]
+    if "noise" in run.data.degradations and any("mask" in graph.inputs for graph in restoring):
+        raise ParamsError(f"{path}.degradations.noise: {run.family} keeps the pixels that it is given, noise too")
+
+
+def check_perceptual(path: str, name: str, shape: tuple[int, int, int]) -> None:
+    """The network that compares images is one that does, and has pixels to see.
+
+    Raises:
+        ParamsError: it is of another kind, or images are too small for it.
+    """
+    if name in get_args(Extractor):
+        raise ParamsError(f"{path}: {name} does not compare two images; lpips_{' and lpips_'.join(SMALLEST)} do")
+    least = SMALLEST.get(name.removeprefix("lpips_"), 0)
+    if min(shape[1:]) < least:
+        raise ParamsError(f"{path}: {name} sees sides of {least} pixels or more; say {NO_WEIGHTS}")
+
+
+def check_augmentation(augmentation: Augmentation) -> None:
+    """A batch holds generated images and real ones.
+
+    Raises:
+        ParamsError: only one of them.
+    """
+    size = augmentation.training.batch_size
+    if not 0 < round(augmentation.share * size) < size:
+        raise ParamsError(
+            f"evaluation.augmentation.share: {augmentation.share:g} of {size} images are none of them or all"
         )
 
 

@@ -1,6 +1,6 @@
 """Shipped files → MLflow's model registry: a model for each data set and task, its versions the files of all runs.
 
-`models:/mnist.denoise@champion` is the file that scores best. What a user deleted there is not made again.
+`models:/fashion_mnist.generate@champion` is the file that scores best. What a user deleted there is not made again.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from genfoundry.spec import TensorSpec
 from genfoundry.tracking import Mirror
 
 ALIAS = "champion"
+NOBODY = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no such model, no such alias
 NEEDED = ("numpy", "onnx", "onnxruntime")  # by who serves a file
 
 
@@ -42,7 +43,7 @@ def register(runs: Mapping[str, Run], timeout_s: float) -> None:
     cards = {name: read_json(path) for name, path in packaged.items()}
     for name, card in cards.items():
         registry.add(name, card)
-    for board in boards(row for name in cards for row in rows_of(name, runs[name])):
+    for board in leading(boards(row for name in cards for row in rows_of(name, runs[name]))):
         registry.crown(board, cards)
 
 
@@ -67,8 +68,6 @@ class Registry:
 
     def crown(self, board: Board, cards: Mapping[str, Mapping[str, Any]]) -> None:
         """Give the alias to the best, where nobody has it or whoever has it was beaten by more than the error."""
-        if board.extractor:  # another network's opinion on a board that the judge leads
-            return
         lead = board.metrics[0]
         name = board_name(board.dataset, board.task, board.conditions)
         rows = [line[lead] for _, line in board.lines]
@@ -130,12 +129,22 @@ class Registry:
 
         try:
             return self._client.get_model_version_by_alias(name, ALIAS)
-        except MlflowException:
-            return None
+        except MlflowException as error:
+            if error.error_code in NOBODY:
+                return None
+            raise
+
+
+def leading(every: Iterable[Board]) -> list[Board]:
+    """One board of each name: what published networks see crowns where the judge saw nothing."""
+    first: dict[str, Board] = {}
+    for board in sorted(every, key=lambda board: bool(board.extractor)):
+        first.setdefault(board_name(board.dataset, board.task, board.conditions), board)
+    return list(first.values())
 
 
 def board_name(dataset: str, task: str, conditions: str) -> str:
-    """What the registry calls a board: `fruits.super_resolve.x2`."""
+    """What the registry calls a board: `fruits.super_resolve.scale-2`."""
     slug = re.sub(r"[^a-z0-9]+", "-", conditions.lower().replace("×", "x")).strip("-")
     return ".".join(filter(None, [dataset, task, slug]))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genfoundry.check import check_all, check_data, check_weights
+from genfoundry.check import check_all, check_data, check_perceptual, check_weights
 from genfoundry.params import PARAMS, ParamsError, load, write
 from genfoundry.workspace import profile
 from tests.unit import tiny
@@ -74,6 +74,25 @@ def test_each_profile_fits_the_runs_it_changes(name: str, tmp_path: Path) -> Non
             "runs.tiny.data.patch: this family takes images of one size",
         ),
         (
+            {
+                f"{TINY}__family": "gan",
+                f"{TINY}__model": GAN,
+                f"{TINY}__training__optimizers": {"generator": {"lr": 1e-3}, "discriminator": {"lr": 1e-3}},
+                f"{TINY}__data__classes": ["zero"],
+            },
+            "runs.tiny.data.classes: gan only generates, and scores of samples are of all classes",
+        ),
+        ({f"{TINY}__data__classes": ["zero", "one"]}, "runs.tiny.data.classes: these are all there are"),
+        (
+            {f"{TINY}__data__degradations": {"noise": 0.5}},
+            "runs.tiny.data.degradations.noise: vae keeps the pixels that it is given",
+        ),
+        (
+            {f"{TINY}__evaluation__perceptual": "efficientnet_lite0"},
+            "runs.tiny.evaluation.perceptual: efficientnet_lite0 does not compare two images; lpips_vgg16 and",
+        ),
+        ({"evaluation__augmentation__share": 0.01}, "evaluation.augmentation.share: 0.01 of "),
+        (
             {f"{TINY}__weights": "efficientnet_lite0"},
             "runs.tiny.weights: vae has no use for 'efficientnet_lite0' here; say none",
         ),
@@ -95,6 +114,12 @@ def test_a_model_whose_losses_use_a_published_network_needs_its_weights(params_f
     with pytest.raises(ParamsError, match=r"^runs\.tiny\.weights: vae needs published weights here"):
         check_weights("runs.tiny.weights", run, model)
     check_weights("runs.tiny.weights", run.model_copy(update={"weights": "lpips_alexnet"}), model)
+
+
+def test_small_images_are_not_compared_by_a_network_that_pools_them_away() -> None:
+    with pytest.raises(ParamsError, match=r"^x: lpips_alexnet sees sides of 31 pixels or more; say none"):
+        check_perceptual("x", "lpips_alexnet", (1, 28, 31))
+    check_perceptual("x", "lpips_vgg16", (1, 28, 31))
 
 
 def test_each_wrong_run_has_its_line(params_file: Callable[..., Path]) -> None:

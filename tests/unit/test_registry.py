@@ -18,8 +18,8 @@ import pytest
 
 from genfoundry.files import sha256_file
 from genfoundry.params import load
-from genfoundry.registry import ALIAS, board_name, names_of, register, score_tags, wins
-from genfoundry.report.leaderboard import Row, rows_of
+from genfoundry.registry import ALIAS, board_name, leading, names_of, register, score_tags, wins
+from genfoundry.report.leaderboard import Row, boards, rows_of
 from genfoundry.runtime.artifact import Artifact
 from genfoundry.tracking import sync, tracking_uri
 from tests.unit import tiny
@@ -95,6 +95,14 @@ def test_only_a_win_outside_the_error_takes_the_title(registered: Any, value: fl
 
 def test_another_protocol_has_no_champion_yet(registered: Any) -> None:
     assert wins(row(n=7, value=30.0), score_tags(row()))
+
+
+def test_another_network_crowns_only_where_the_judge_saw_nothing(registered: Any) -> None:
+    seen = row(metric="kd_effnet", extractor="effnet", extractor_sha256="e" * 64)
+    elsewhere = replace(seen, dataset="photos")
+    own, other = leading(boards([seen, row(), elsewhere]))
+    assert (own.dataset, own.extractor) == ("dots", "")
+    assert (other.dataset, other.extractor) == ("photos", "effnet")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genfoundry.contract import DataSpec, GenerativeModel, Graph
 from genfoundry.data.batches import Prepared
-from genfoundry.data.supply import seen, supply
+from genfoundry.data.supply import seen, supply, with_labels
 from genfoundry.export import GATE, gate, onnx, variants
 from genfoundry.export.variants import Calibration
 from genfoundry.files import folder_atomic, read_json, write_json
@@ -35,15 +37,20 @@ def export_run(name: str) -> None:
     with recording(name, "export", **labels) as journal:
         with folder_atomic(target) as folder:
             margins = write_checked(graphs, folder, describe(about, prepared), params.export)
-            batch = supply(prepared.split("train"), prepared.spec, data, params.export.calibration, params.seed).at(
-                0
-            )
+            batch = learnt(prepared, data, params.export.calibration, params.seed)
             smaller = variants.write_all(graphs, folder, Calibration(Artifact.load(folder), batch), params.export)
             limits = params.export.gate.model_dump(mode="json")
             write_json(folder / GATE, {"limits": limits, "margins": margins, "variants": smaller})
         for graph_name, margin in margins.items():
             journal.file(target / f"{graph_name}.onnx", "onnx")
             journal.metrics(about["step"], {f"gate.{graph_name}.{k}": v for k, v in margin.items()})
+
+
+def learnt(prepared: Prepared, data: Data, count: int, seed: int) -> Mapping[str, np.ndarray]:
+    """A batch of `count` training images, or of as many as there are, with their labels where the run has some."""
+    train = prepared.split("train")
+    few = min(count, len(with_labels(train, prepared.spec, data, seed)))
+    return supply(train, prepared.spec, data, few, seed).at(0)
 
 
 def write_checked(

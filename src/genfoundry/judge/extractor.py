@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -76,7 +77,9 @@ class Extractor:
         if path.exists():
             return np.fromfile(path, np.float32).reshape(len(images), -1)
         features = self.features(images)
-        write_atomic(path, features.tobytes())
+        own = path.with_suffix(f".{os.getpid()}")  # two runs may see the same images at the same time
+        write_atomic(own, features.tobytes())
+        own.replace(path)
         return features
 
     def features(self, images: np.ndarray) -> np.ndarray:

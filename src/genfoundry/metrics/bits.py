@@ -13,5 +13,7 @@ def bits_per_dim(evidence: Likelihood, _: Evaluation) -> Estimate:
     return mean(-evidence.nats / (evidence.dims * math.log(2.0)), evidence.strata)
 
 
-EXACT = Metric("bits_per_dim_exact", "lower", bits_per_dim, "−log₂ p(x) / D, mean over images")
+EXACT = Metric(
+    "bits_per_dim_exact", "lower", bits_per_dim, "−log₂ p(x) / D, bytes spread by uniform noise, mean over images"
+)
 BOUND = Metric("bits_per_dim_bound", "lower", bits_per_dim, "an upper bound on −log₂ p(x) / D, mean over images")

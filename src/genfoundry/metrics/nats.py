@@ -11,7 +11,7 @@ def nats(evidence: Likelihood, _: Evaluation) -> Estimate:
     return mean(evidence.nats, evidence.strata)
 
 
-EXACT = Metric("log_prob", "higher", nats, "log p(x) of an image in nats, mean")
+EXACT = Metric("log_prob", "higher", nats, "log p(x) of an image in nats, its bytes spread by uniform noise, mean")
 BOUND = Metric(
     "elbo",
     "higher",

@@ -10,6 +10,7 @@ import numpy as np
 from genfoundry.metrics import Estimate, Metric, Paired, mean
 from genfoundry.params import Evaluation
 
+HALF = 5  # pixels of a window of 11, from its centre on
 BLOCK_PIXELS = 2**19  # of images at a time: the windows' moments take five times the images' memory
 
 
@@ -33,4 +34,11 @@ def in_chunks(similarity: Callable[..., Any], evidence: Paired) -> np.ndarray:
     return np.concatenate([np.atleast_1d(similarity(*pair, data_range=1.0, reduction="none")) for pair in pairs])
 
 
-METRIC = Metric("ssim", "higher", ssim, "Gaussian window σ 1.5, data range 1, mean over images")
+def holds_a_window(evidence: Paired) -> bool:
+    """Whether an image can be mirrored at its border by half a window."""
+    return min(evidence.target.shape[2:]) > HALF
+
+
+METRIC = Metric(
+    "ssim", "higher", ssim, "Gaussian window σ 1.5, data range 1, mean over images", fits=holds_a_window
+)

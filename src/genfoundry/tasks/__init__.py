@@ -5,6 +5,7 @@ A new task is a file with a `TASK` and its place in `TASKS` of `tasks/stage.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,7 +20,7 @@ from genfoundry.metrics import Metric, Paired
 from genfoundry.metrics.baselines import PcaBaseline
 from genfoundry.metrics.lpips import LpipsDistance
 from genfoundry.params import Data, Evaluation, validate
-from genfoundry.runtime.artifact import Artifact
+from genfoundry.runtime.artifact import Artifact, ShippedGraph
 
 T = TypeVar("T")
 
@@ -89,6 +90,12 @@ class Setting:
 def learns_all(setting: Setting) -> bool:
     """Whether the run has seen every class: one that has not is asked about anomalies."""
     return setting.data.classes is None
+
+
+def noise_width(graph: ShippedGraph) -> int:
+    """Numbers of noise in an image: what is fitted without learning is given as many."""
+    noise = next(spec for spec in graph.inputs.values() if spec.kind == "normal")
+    return math.prod(size for size in noise.shape if isinstance(size, int))
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def accuracy(setting: Setting, supply: Supply, seed: int) -> float:
 
 def from_few_labels(setting: Setting) -> bool:
     """Whether the generator takes a class, and saw the labels of some images alone."""
-    return setting.data.labels is not None and control.can_be_asked(setting)
+    return setting.data.labels is not None and control.of_all_classes(setting)
 
 
 TASK = Task("augment", ("generate",), (gain.ACCURACY, gain.GAIN), find, prefix="augment_", wanted=from_few_labels)

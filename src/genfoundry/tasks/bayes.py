@@ -7,7 +7,7 @@ import numpy as np
 from genfoundry.metrics import Classified, accuracy
 from genfoundry.metrics.baselines import PcaBaseline
 from genfoundry.pictures import from_bytes
-from genfoundry.tasks import Finding, Setting, Table, Task, learns_all
+from genfoundry.tasks import Finding, Setting, Table, Task, learns_all, noise_width
 from genfoundry.tasks.likelihood import log_prob
 from genfoundry.tasks.restore import as_seen, held_out
 
@@ -18,8 +18,7 @@ def find(setting: Setting) -> Finding:
     images, classes = held_out(setting, setting.config.held_out), setting.prepared.spec.classes
     asked = np.asarray(test.labels[: len(images)])
     log_prior = np.log(np.bincount(train.labels, minlength=len(classes)) / len(train))
-    inputs = setting.artifact.graph("elbo").inputs.values()
-    width = next(int(spec.shape[1]) for spec in inputs if spec.kind == "normal")
+    width = noise_width(setting.artifact.graph("elbo"))
     given_class = {
         "value": [
             log_prob(setting, "elbo", {"image": images, "label": np.full(len(images), label)})

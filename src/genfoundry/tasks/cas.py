@@ -6,7 +6,7 @@ import numpy as np
 
 from genfoundry.data.batches import Split
 from genfoundry.metrics import Trials, gain
-from genfoundry.tasks import Finding, Setting, Task, augment, control, learns_all
+from genfoundry.tasks import Finding, Setting, Task, augment, control, noise_width
 
 SEEDS = 2  # trainings from each set of images: they differ by a percent
 
@@ -15,8 +15,7 @@ def find(setting: Setting) -> Finding:
     """From samples of each class, from a Gaussian for each class, and from as many real images: the floor."""
     graph, classes = setting.artifact.graph("generate"), setting.prepared.spec.classes
     images, labels = control.of_each_class(setting, setting.config.augmentation.generated // len(classes))
-    width = next(int(spec.shape[1]) for spec in graph.inputs.values() if spec.kind == "normal")
-    gaussians, name = control.class_gaussians(setting, labels, width)
+    gaussians, name = control.class_gaussians(setting, labels, noise_width(graph))
     rows = np.random.default_rng(setting.seed).permutation(len(setting.labelled))[: len(images)]
     taught = {
         "value": Split({"image": images, "label": labels}),
@@ -40,7 +39,7 @@ def accuracies(setting: Setting, split: Split) -> np.ndarray:
 
 def from_all_labels(setting: Setting) -> bool:
     """Whether the generator takes a class, which the judge would know, and saw the label of each image."""
-    return setting.data.labels is None and learns_all(setting) and control.can_be_asked(setting)
+    return setting.data.labels is None and control.of_all_classes(setting)
 
 
 TASK = Task("cas", ("generate",), (gain.LEARNT,), find, prefix="cas_", wanted=from_all_labels)

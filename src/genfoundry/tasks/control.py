@@ -8,15 +8,14 @@ from genfoundry.judge.extractor import as_bytes
 from genfoundry.metrics import Classified, accuracy
 from genfoundry.metrics.baselines import PcaBaseline
 from genfoundry.pictures import to_bytes
-from genfoundry.tasks import Finding, Picture, Setting, Task
+from genfoundry.tasks import Finding, Picture, Setting, Task, learns_all, noise_width
 
 
 def find(setting: Setting) -> Finding:
     """Equally many of each class, as the judge sees them; beside a Gaussian on PCA for each class."""
     graph, classes = setting.artifact.graph("generate"), setting.prepared.spec.classes
     images, asked = of_each_class(setting, setting.config.samples // len(classes))
-    width = next(spec.shape[1] for spec in graph.inputs.values() if spec.kind == "normal")
-    gaussians, name = class_gaussians(setting, asked, int(width))
+    gaussians, name = class_gaussians(setting, asked, noise_width(graph))
     found = {"value": images, "baseline": gaussians}
     rows = max(1, setting.config.pictures // len(classes))
     styles, _ = of_each_class(setting, rows, alike=True)
@@ -63,4 +62,9 @@ def can_be_asked(setting: Setting) -> bool:
     return setting.reference.knows_classes and any(spec.kind == "label" for spec in inputs.values())
 
 
-TASK = Task("control", ("generate",), (accuracy.METRIC,), find, prefix="control_", wanted=can_be_asked)
+def of_all_classes(setting: Setting) -> bool:
+    """Whether each class that can be asked for was learnt."""
+    return learns_all(setting) and can_be_asked(setting)
+
+
+TASK = Task("control", ("generate",), (accuracy.METRIC,), find, prefix="control_", wanted=of_all_classes)

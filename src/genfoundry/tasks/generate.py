@@ -9,7 +9,7 @@ import numpy as np
 from genfoundry.judge.extractor import as_bytes
 from genfoundry.metrics import Sampled, class_kl, copies, frechet, inception_score, kernel, manifold, modes
 from genfoundry.params import Evaluation
-from genfoundry.tasks import Finding, Picture, Setting, Table, Task, appearance, learns_all
+from genfoundry.tasks import Finding, Picture, Setting, Table, Task, appearance, learns_all, noise_width
 
 
 def find(setting: Setting) -> Finding:
@@ -43,9 +43,7 @@ def other_samples(setting: Setting, count: int) -> tuple[np.ndarray, str]:
     """What has to be beaten: images in [0, 1] and where they come from."""
     if setting.rival and "generate" in setting.rival:
         return setting.rival.generate(count, setting.seed), f"the run {setting.rival.about['run']}"
-    noise = next(spec for spec in setting.artifact.graph("generate").inputs.values() if spec.kind == "normal")
-    width = int(np.prod([size for size in noise.shape if isinstance(size, int)]))
-    pca = setting.pca(width)
+    pca = setting.pca(noise_width(setting.artifact.graph("generate")))
     return pca.sample(count, setting.seed), f"Gaussian on PCA with {pca.components} components"
 
 

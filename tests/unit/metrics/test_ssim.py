@@ -35,3 +35,12 @@ def test_pieces_give_the_same_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> N
     whole = score(output)
     monkeypatch.setattr(ssim, "BLOCK_PIXELS", 3 * IMAGES[0].size)
     assert score(output) == pytest.approx(whole, rel=1e-6)
+
+
+@pytest.mark.parametrize(("side", "fits"), [(5, False), (6, True)])
+def test_images_that_hold_no_window_have_no_score(side: int, fits: bool) -> None:
+    small = IMAGES[..., :side, :]
+    evidence = Paired(small, small)
+    assert ssim.METRIC.fits(evidence) == fits
+    if fits:
+        assert ssim.ssim(evidence, CONFIG).value == pytest.approx(1, abs=1e-6)
