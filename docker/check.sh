@@ -6,9 +6,9 @@
 #   docker/check.sh train            # `make smoke` inside `train`
 #   docker/check.sh sizes            # of what was built
 #
-# Needs root on Debian with buildah and debootstrap, and for `tracking` postgresql and curl. The base is Debian's own Python in
-# place of python:3.11-slim-bookworm. pip's settings (PIP_*, /etc/pip.conf, /etc/xdg/pip) and certificates of this machine serve
-# inside too; MOUNTS names more folders, e.g. one of wheels: MOUNTS="/srv/wheels /srv/index".
+# Needs root on Debian with buildah and debootstrap, and for `tracking` postgresql and curl. The base is Debian's own
+# Python in place of python:3.11-slim-bookworm. pip's settings (PIP_*, /etc/pip.conf, /etc/xdg/pip) and certificates of
+# this machine serve inside too; MOUNTS names more folders, e.g. one of wheels: MOUNTS="/srv/wheels /srv/index".
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

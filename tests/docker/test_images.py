@@ -15,6 +15,7 @@ from tests.unit import tiny
 
 IMAGES = sorted(Path("docker").glob("*.Dockerfile"))
 SERVICES = YAML(typ="safe", pure=True).load(Path("docker/compose.yaml"))["services"]
+GPU = YAML(typ="safe", pure=True).load(Path("docker/gpu.yaml"))["services"]
 NEEDED = ("buildah", "debootstrap")
 
 
@@ -29,6 +30,13 @@ def test_nobody_is_root_and_the_base_can_be_chosen(file):
 def test_each_image_is_a_service():
     built = {entry["build"]["dockerfile"] for entry in SERVICES.values() if "build" in entry}
     assert built == {file.as_posix() for file in IMAGES}
+
+
+def test_a_gpu_changes_what_there_is():
+    for name, entry in GPU.items():
+        lines = Path(SERVICES[name]["build"]["dockerfile"]).read_text().splitlines()
+        given = {line.split()[1].split("=")[0] for line in lines if line.startswith("ARG ")}
+        assert set(entry["build"]["args"]) <= given, name
 
 
 def test_there_is_no_password_by_default_and_no_port_beyond_this_machine():
