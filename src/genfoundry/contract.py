@@ -62,7 +62,8 @@ class Phase:
     optimizer: str  # key in the run's training.optimizers, and in metric names
     trains: nn.Module  # everything else is frozen while it runs
     loss: Callable[[Batch], Loss]
-    every: int = 1  # lazy regularisation: Karras 2020, appendix B
+    every: int = 1  # steps; a regularisation may be lazy (Karras 2020, appendix B)
+    regularises: bool = False  # what another phase trains: its gradients have a curve of their own
     start: int = 0
     stop: int | None = None
 

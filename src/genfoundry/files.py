@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
+import errno
+import glob
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+PARTIAL = ".partial"
+
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write, fsync, rename, fsync of the folder: after a crash `path` holds the old bytes or the new."""
+    """Write, fsync, rename, fsync of the folder: after a crash `path` holds the old bytes or the new.
+
+    Of processes that write the same file at once, the last to end is the one whose content stays.
+    """
+    partial = scratch(path)
+    try:
+        with partial.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def scratch(path: Path) -> Path:
+    """A name beside `path` for this process alone; what killed ones left under such names is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
-    sync_folder(path.parent)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
+        pid = left.name.removesuffix(PARTIAL).rpartition(".")[2]
+        if pid.isdecimal() and not _lives(int(pid)):
+            remove(left)
+    return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+
+
+def remove(path: Path) -> None:
+    """A file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def write_json(path: Path, tree: Any) -> None:
@@ -34,9 +71,9 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` outlast a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make the content of a file, or the names in a folder, outlast a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -45,18 +82,36 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def folder_atomic(path: Path) -> Iterator[Path]:
-    """A folder to fill that becomes `path` when the block ends well, and vanishes when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    """A folder to fill that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Of processes that fill the same folder at once, the last to end is the one whose content stays.
+    """
+    partial = scratch(path)
+    remove(partial)
     partial.mkdir()
     try:
         yield partial
-        shutil.rmtree(path, ignore_errors=True)
-        partial.replace(path)
-        sync_folder(path.parent)
+        os.sync()  # of thousands of files, one call for all is some hundred times as fast as one for each
+        _take_place(partial, path)
+        sync(path.parent)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        remove(partial)
+
+
+def _take_place(folder: Path, path: Path) -> None:
+    """Rename `folder` to `path`; what is there goes as a whole, so that no crash leaves half of it."""
+    aside = folder.with_name(f".{path.name}.old.{os.getpid()}{PARTIAL}")
+    while True:
+        with suppress(FileNotFoundError):
+            path.replace(aside)
+        remove(aside)
+        try:
+            folder.replace(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process was faster
+                raise
+        else:
+            return
 
 
 def sha256(content: bytes | memoryview) -> str:

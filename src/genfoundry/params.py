@@ -289,7 +289,7 @@ class Dataset(Strict):
 
 
 class Data(Strict):
-    """What a run learns from, and how it sees it; evaluation sees held-out images the same way."""
+    """What a run learns from, and how it sees it; likelihoods and restorations are of images seen that way too."""
 
     dataset: Name
     classes: tuple[str, ...] | None = Field(default=None, min_length=1)  # learn from these alone

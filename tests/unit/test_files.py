@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from genfoundry.files import folder_atomic, read_json, sha256, sha256_file, write_atomic, write_json
+from tests.unit import tiny
 
 
 def test_write_makes_folders_and_leaves_only_the_file(tmp_path: Path) -> None:
@@ -77,3 +81,39 @@ def test_digests_agree_with_hashlib(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
     expected = hashlib.sha256(content).hexdigest()
     assert sha256(content) == sha256(memoryview(content)) == sha256_file(tmp_path / "file") == expected
+
+
+WRITES = """
+import sys
+from pathlib import Path
+from genfoundry.files import folder_atomic, write_atomic
+for turn in range(200):
+    write_atomic(Path("file"), sys.argv[1].encode() * 1000)
+    with folder_atomic(Path("folder")) as folder:
+        for name in ("a", "b"):
+            (folder / name).write_text(sys.argv[1])
+"""
+
+
+def test_processes_that_write_the_same_at_once_all_end_well_and_leave_one_whole(tmp_path: Path) -> None:
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITES, str(i)], cwd=tmp_path, env=tiny.environment())
+        for i in range(3)
+    ]
+    assert [writer.wait(120) for writer in writers] == [0, 0, 0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+    assert len(set((tmp_path / "file").read_bytes())) == 1
+    assert len({path.read_text() for path in (tmp_path / "folder").iterdir()}) == 1
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead, alive = (tmp_path / f".run.{pid}.partial" for pid in (ended.pid, os.getppid()))
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / "half").write_text("half")
+    (tmp_path / ".run.json.partial").write_text("not ours")
+    with folder_atomic(tmp_path / "run"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".run.json.partial", alive.name, "run"])

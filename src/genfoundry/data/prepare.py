@@ -21,6 +21,7 @@ from genfoundry.params import Dataset
 from genfoundry.progress import progress
 
 SPLITS = (TRAIN, TEST)
+CHOICE_SEED = 0  # of the data, whatever the runs' seed
 
 
 def prepare(name: str, dataset: Dataset, raw: Path, target: Path) -> None:
@@ -54,10 +55,17 @@ def from_arrays(name: str, dataset: Dataset, raw: Path) -> tuple[Arrays, dict[st
         _check_labels(name, split, images[split], labels[split], len(dataset.classes))
     leaks = np.isin(row_keys(images[TRAIN]), row_keys(images[TEST]))
     images[TRAIN], labels[TRAIN] = images[TRAIN][~leaks], labels[TRAIN][~leaks]
-    first = slice(dataset.limit)
-    arrays = {split: {"image": images[split][first], "label": labels[split][first]} for split in SPLITS}
+    rows = {split: some(len(images[split]), dataset.limit) for split in SPLITS}
+    arrays = {split: {"image": images[split][rows[split]], "label": labels[split][rows[split]]} for split in SPLITS}
     findings: dict[str, Any] = {"left_out_of_training": {"also_in_test": int(leaks.sum())}}
     return arrays, findings | ({"resize": RESIZE} if dataset.fit == "resize" else {})
+
+
+def some(count: int, limit: int | None) -> slice | np.ndarray:
+    """Which rows of `count` to keep: all, or `limit` at random in their order, as a file may be sorted by class."""
+    if limit is None or limit >= count:
+        return slice(None)
+    return np.sort(np.random.default_rng(CHOICE_SEED).permutation(count)[:limit])
 
 
 def to_nchw(name: str, images: np.ndarray, dataset: Dataset) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -77,9 +76,7 @@ class Extractor:
         if path.exists():
             return np.fromfile(path, np.float32).reshape(len(images), -1)
         features = self.features(images)
-        own = path.with_suffix(f".{os.getpid()}")  # two runs may see the same images at the same time
-        write_atomic(own, features.tobytes())
-        own.replace(path)
+        write_atomic(path, features.tobytes())
         return features
 
     def features(self, images: np.ndarray) -> np.ndarray:

@@ -62,8 +62,8 @@ class StyleGAN(GenerativeModel):
     def phases(self) -> tuple[Phase, ...]:
         """The discriminator, then the generator, each with its lazy regularisation: Karras 2020, section 3.1."""
         params, players = self.params, (self.discriminator, self.generator)
-        r1 = Phase("discriminator", players[0], self.r1_loss, every=params.r1_every)
-        path = Phase("generator", players[1], self.path_length_loss, every=params.path_length_every)
+        r1 = Phase("discriminator", players[0], self.r1_loss, params.r1_every, regularises=True)
+        path = Phase("generator", players[1], self.path_length_loss, params.path_length_every, regularises=True)
         return (
             Phase("discriminator", players[0], self.discriminator_loss),
             *([r1] if params.r1 else []),

@@ -42,7 +42,7 @@ class Setting:
 
     @cached_property
     def data(self) -> Data:
-        """How the run saw its data: evaluation degrades and selects as training did."""
+        """How the run saw its data."""
         return validate(Data, self.artifact.about["data"])
 
     @cached_property

@@ -71,7 +71,7 @@ def accuracy(setting: Setting, supply: Supply, seed: int) -> float:
 
 
 def from_few_labels(setting: Setting) -> bool:
-    """Whether the generator takes a class, and saw the labels of some images alone."""
+    """Whether the generator takes a class, learnt all of them, and saw the labels of some images alone."""
     return setting.data.labels is not None and control.of_all_classes(setting)
 
 

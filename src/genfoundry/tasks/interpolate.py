@@ -30,10 +30,11 @@ def arithmetic(setting: Setting) -> Finding:
     """z − mean of the image's class + mean of another's: Radford 2016, section 6.3.2, on codes of images."""
     encode, decode = (setting.artifact.graph(name) for name in ("encode", "decode"))
     train, test = (setting.prepared.split(name) for name in ("train", "test"))
-    classes = setting.prepared.spec.classes
     codes, labels = encode(image=from_bytes(train.images[:CODED])), train.labels[:CODED]
-    means = np.stack([codes[labels == label].mean(axis=0) for label in range(len(classes))])
-    chosen = [int(np.argmax(test.labels == label)) for label in range(len(classes))]
+    present = np.intersect1d(labels, test.labels)  # of few images, some classes may have none on one side
+    classes = [setting.prepared.spec.classes[label] for label in present]
+    means = np.stack([codes[labels == label].mean(axis=0) for label in present])
+    chosen = [int(np.argmax(test.labels == label)) for label in present]
     images = from_bytes(test.images[chosen])
     moved = encode(image=images)[:, None] + means[None] - means[:, None]
     decoded = decode(latent=moved.reshape(-1, moved.shape[-1])).reshape(*moved.shape[:2], *images.shape[1:])

@@ -53,6 +53,13 @@ def _starters() -> list[psutil.Process]:
 
 
 def _watch(starters: list[psutil.Process]) -> None:
-    while all(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in starters):
+    while all(map(_lives, starters)):
         time.sleep(POLL_S)
     os._exit(1)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from genfoundry.journal import Journal
+from genfoundry.params import Training
 from genfoundry.progress import say
 from genfoundry.training.checkpoint import step_of
 
@@ -29,30 +30,31 @@ def diversity(samples: np.ndarray, real: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Health:
-    """Holds the samples of one run against real images.
+    """Holds the samples of one run against real images (N, C, H, W) uint8.
 
     Those of an untrained generator are all alike too, so the alarm waits until some were good, or for the end.
     """
 
     run: str
-    below: float  # the diversity under which samples have collapsed
+    real: np.ndarray
+    config: Training
     begun: int  # the step from which all phases train: before, samples are of a model that is not whole
-    steps: int  # of the whole training
     good: Path  # the last state whose samples were good
     journal: Journal
 
-    def check(self, graph: str, step: int, samples: np.ndarray, real: np.ndarray) -> bool:
-        """Whether samples (N, C, H, W) uint8 are good beside as many real images; their diversity is a point."""
-        found = diversity(samples, real)
+    def check(self, graph: str, step: int, samples: np.ndarray) -> bool:
+        """Whether samples (N, C, H, W) uint8 are good beside the real images; their diversity is a point."""
+        found, below = diversity(samples, self.real), self.config.collapse_below
         self.journal.metrics(step, {f"{graph}/diversity": found})
         kept = step_of(self.good)
         kept = kept if kept <= step else 0  # a resumed training may not have come to it again
-        if found < self.below and (kept or step == self.steps):
+        if found < below and (kept or step == self.config.steps):
             self._ring(graph, step, found, kept)
-        return found >= self.below and step > self.begun
+        return found >= below and step > self.begun
 
     def _ring(self, graph: str, step: int, found: float, kept: int) -> None:
-        line = f"step {step}: {graph} gives samples {found:.2f} as diverse as real images, under {self.below}"
+        below = self.config.collapse_below
+        line = f"step {step}: {graph} gives samples {found:.2f} as diverse as real images, under {below}"
         fallback = (
             f"step {kept} was good, is kept in {self.good} and ships if training ends so"
             if kept

@@ -119,7 +119,7 @@ def update(
     loss.total.backward()
     grad_norm = limit_gradients(phase.trains, config.grad_clip)
     optimizer.step()
-    norm = "grad_norm" if phase.every == 1 else "lazy_grad_norm"
+    norm = "lazy_grad_norm" if phase.regularises else "grad_norm"
     scalars = {**loss.terms, **loss.watched, norm: grad_norm}
     return {f"{phase.optimizer}/{key}": value.detach() for key, value in scalars.items()}
 

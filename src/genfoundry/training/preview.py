@@ -27,14 +27,14 @@ class Preview:
 
     def _images(self, graph: Graph) -> np.ndarray:
         rng = np.random.default_rng(self._seed)
-        given = self.given(graph.name)
+        given = self._given(graph.name)
         inputs = {name: self._input(name, spec, given, rng) for name, spec in graph.inputs.items()}
         images = graph.module(*self._runtime.batch(inputs).values()).float().cpu().numpy()
         if VOCABULARY[graph.name].shows == "samples":
             return to_bytes(images)
         return beside(enlarged(given, images.shape[2]), images)
 
-    def given(self, graph: str) -> np.ndarray:
+    def _given(self, graph: str) -> np.ndarray:
         """The images of the batch that this graph takes, or would be compared with."""
         return next(self._batch[key] for key in (*VOCABULARY[graph].takes, *self._batch) if key in self._batch)
 

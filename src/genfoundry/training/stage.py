@@ -12,11 +12,11 @@ import psutil
 import torch
 
 from genfoundry.closure import family_sources
-from genfoundry.contract import GenerativeModel, Learner
+from genfoundry.contract import DataSpec, GenerativeModel, Learner
 from genfoundry.data import DataError
-from genfoundry.data.batches import Prepared
+from genfoundry.data.batches import Prepared, Split
 from genfoundry.data.pretrained import read_weights
-from genfoundry.data.supply import read_by, seen, supply
+from genfoundry.data.supply import learnt_from, read_by, seen, supply
 from genfoundry.files import folder_atomic, sha256, write_atomic, write_json
 from genfoundry.journal import SYSTEM, Journal, forget_others, history_csv, home, recording
 from genfoundry.models import build
@@ -38,6 +38,8 @@ def record(params: Params, run: Run, prepared: Prepared) -> dict[str, Any]:
     inputs = {
         "seed": params.seed,
         "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "device": Runtime.best(run.training.precision).device.type,
         **run.trained_on,
         "fingerprint": prepared.about["fingerprint"],
         "published": params.weights[run.weights].sha256 if run.weights != NO_WEIGHTS else None,
@@ -75,7 +77,7 @@ class ToJournal:
             self.journal.image(f"samples/{name}", step, png(grid(images)))
             if VOCABULARY[name].shows == "samples":
                 self.snapshots.keep(name, step, images)
-                verdicts.append(self.health.check(name, step, images, self.preview.given(name)))
+                verdicts.append(self.health.check(name, step, images))
         return bool(verdicts) and all(verdicts)
 
 
@@ -124,9 +126,9 @@ def fit(
     begun = max(phase.start for phase in model.phases())
     observer = ToJournal(
         journal,
-        Preview(held_out(prepared, run, params.seed), runtime, params.seed),
+        Preview(shown(prepared.split("test"), prepared.spec, run, params.seed), runtime, params.seed),
         Snapshots(folder / "snapshots"),
-        Health(name, config.collapse_below, begun, config.steps, good(checkpoint), journal),
+        Health(name, alike(prepared, run, params.seed), config, begun, good(checkpoint), journal),
     )
     data = read_by(run.data, model.needs)
     shipped = train(
@@ -144,11 +146,17 @@ def fit(
     return shipped, step_of(good(checkpoint)) or config.steps
 
 
-def held_out(prepared: Prepared, run: Run, seed: int) -> Mapping[str, np.ndarray]:
-    """Images for pictures, seen as the run sees its own, but whole, as they are and of all classes."""
+def shown(split: Split, spec: DataSpec, run: Run, seed: int) -> Mapping[str, np.ndarray]:
+    """Images of a split for pictures, seen as the run sees its own, but whole, as they are and of all classes."""
     everything = {"classes": None, "labels": None, "flip": False, "patch": None}
-    test, data = prepared.split("test"), run.data.model_copy(update=everything)
-    return supply(test, prepared.spec, data, min(run.training.pictures, len(test)), seed).at(0)
+    data = run.data.model_copy(update=everything)
+    return supply(split, spec, data, min(run.training.pictures, len(split)), seed).at(0)
+
+
+def alike(prepared: Prepared, run: Run, seed: int) -> np.ndarray:
+    """(N, C, H, W) uint8 of those that the run learns from: no held-out image has a say in what ships."""
+    learnt = learnt_from(prepared.split("train"), prepared.spec, run.data, seed)
+    return next(iter(shown(learnt, prepared.spec, run, seed).values()))
 
 
 def give_weights(model: GenerativeModel, weights: str, path: str) -> None:

@@ -42,11 +42,26 @@ def test_a_training_image_of_the_test_split_is_left_out_with_its_label(raw: Path
     assert len(left.split("test")) == 40
 
 
-def test_limit_keeps_the_first_of_each_split(raw: Path, dataset: Dataset) -> None:
-    prepare("dots", dataset.model_copy(update={"limit": 7}), raw, raw.parent / "out")
+def test_limit_keeps_some_of_each_split_in_their_order_even_of_a_file_sorted_by_class(
+    raw: Path, dataset: Dataset
+) -> None:
+    for split in ("train", "test"):
+        order = np.argsort(np.load(raw / f"{split}_labels.npy"), kind="stable")
+        for what in ("images", "labels"):
+            path = raw / f"{split}_{what}.npy"
+            np.save(path, np.load(path)[order])
+    prepare("dots", dataset.model_copy(update={"limit": 12}), raw, raw.parent / "out")
     limited = Prepared(raw.parent / "out")
-    assert limited.about["counts"] == {"train": 7, "test": 7}
-    assert np.array_equal(limited.split("test").images[:, 0], np.load(raw / "test_images.npy")[:7])
+    assert limited.about["counts"] == {"train": 12, "test": 12}
+    assert all(min(counts) > 0 for counts in limited.about["class_counts"].values())
+    all_keys, kept = row_keys(np.load(raw / "test_images.npy")), row_keys(limited.split("test").images[:, 0])
+    places = [int(np.flatnonzero(all_keys == image)[0]) for image in kept]
+    assert places == sorted(set(places))
+
+
+def test_a_limit_above_what_there_is_keeps_all(raw: Path, dataset: Dataset) -> None:
+    prepare("dots", dataset.model_copy(update={"limit": 1000}), raw, raw.parent / "out")
+    assert np.array_equal(Prepared(raw.parent / "out").split("test").images[:, 0], np.load(raw / "test_images.npy"))
 
 
 @pytest.mark.parametrize(

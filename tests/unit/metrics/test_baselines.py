@@ -5,7 +5,8 @@ import pytest
 from scipy.special import logit
 from scipy.stats import multivariate_normal
 
-from genfoundry.metrics.baselines import GaussianBaseline, PcaBaseline, is_singular
+from genfoundry.metrics import baselines
+from genfoundry.metrics.baselines import GaussianBaseline, PcaBaseline, is_singular, solver
 from genfoundry.pictures import from_bytes
 
 RNG = np.random.default_rng(0)
@@ -45,6 +46,31 @@ def test_samples_stay_in_range_and_follow_the_seed() -> None:
 def test_more_components_than_the_data_has_are_all_it_has(count: int) -> None:
     images = PLANE[:count]
     assert PcaBaseline(images, 10).sample(5, 0).shape == (5, 1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "name"),
+    [(60_000, 784, "covariance_eigh"), (300, 784, "full"), (1105, 12_288, "full"), (9000, 12_288, "randomized")],
+)
+def test_the_solver_works_on_the_smaller_of_the_two_matrices(count: int, size: int, name: str) -> None:
+    assert solver(count, size) == name
+
+
+@pytest.mark.parametrize(("count", "large"), [(20, 4000), (20, 10), (300, 10)])
+def test_all_solvers_find_the_same_code_and_the_same_density(
+    monkeypatch: pytest.MonkeyPatch, count: int, large: int
+) -> None:
+    """Images of 64 pixels, whose variances fall as those of photos do: beside the exact eigenvectors."""
+    mixing = RNG.standard_normal((64, 64)) * np.arange(1, 65) ** -1.0
+    images = np.clip(128 + 30 * RNG.standard_normal((count, 64)) @ mixing.T, 0, 255).astype(np.uint8)
+    monkeypatch.setattr(baselines, "LARGE", large)
+    found = PcaBaseline(images.reshape(-1, 1, 8, 8), 5)
+    flat = from_bytes(images).astype(float)
+    mean = flat.mean(axis=0)
+    directions = np.linalg.svd(flat - mean, full_matrices=False)[2][:5]
+    best = np.clip((flat - mean) @ directions.T @ directions + mean, 0, 1)
+    given = found.reconstruct(from_bytes(images).reshape(-1, 1, 8, 8)).reshape(-1, 64)
+    assert np.square(given - flat).mean() == pytest.approx(np.square(best - flat).mean(), rel=1e-3)
 
 
 def test_probabilistic_pca_is_a_gaussian_whose_other_directions_share_their_variance() -> None:

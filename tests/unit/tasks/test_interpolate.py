@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from genfoundry.data.batches import Prepared
 from genfoundry.pictures import from_bytes, to_bytes
 from genfoundry.tasks import Setting
 from genfoundry.tasks.interpolate import (
@@ -42,6 +45,17 @@ def test_an_image_that_is_moved_to_its_own_class_is_reconstructed(
     own = np.stack([rows[0, 1], rows[1, 2]])
     assert np.abs(own.astype(int) - again).max() <= 1
     assert not np.array_equal(rows[0, 1], rows[0, 2])
+
+
+def test_a_class_without_an_image_has_no_row(
+    shipped: Path, setting_of: Callable[[Path], Setting], tmp_path: Path
+) -> None:
+    setting = setting_of(shipped)
+    folder = Path(shutil.copytree(setting.prepared.folder, tmp_path / "few"))
+    np.save(folder / "test_labels.npy", np.ones_like(np.load(folder / "test_labels.npy")))
+    picture = arithmetic(replace(setting, prepared=Prepared(folder))).pictures["arithmetic"]
+    assert (len(picture.images), picture.columns) == (2, 2)
+    assert picture.caption.endswith("plus that of one")
 
 
 def test_a_class_stays_the_same_on_a_walk(labelled: Path, setting_of: Callable[[Path], Setting]) -> None:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from genfoundry.training import guard
-from genfoundry.training.guard import TrainerBusy, exclusive
+from genfoundry.training.guard import TrainerBusy, _lives, exclusive
 from tests.unit import tiny
 
 HOLD = """
@@ -97,3 +97,12 @@ def test_a_trainer_dies_with_the_process_that_started_it(tmp_path: Path, by: str
     if alive:
         child.kill()
     assert not alive
+
+
+def test_a_parent_that_ends_between_two_questions_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    parent = psutil.Process(ended.pid)
+    ended.wait()
+    monkeypatch.setattr(psutil.Process, "is_running", lambda _: True)  # the answer of a moment ago
+    assert not _lives(parent)
+    assert _lives(psutil.Process())

@@ -88,7 +88,7 @@ def collapse(folder: Path, steps: int = 12, **changes: Any) -> tuple[Learner, li
         journal,
         Preview(Supply().at(0), CPU, 0),
         Snapshots(folder / "snapshots"),
-        Health("tiny", config.collapse_below, 0, config.steps, good(checkpoint), journal),
+        Health("tiny", REAL, config, 0, good(checkpoint), journal),
     )
     short = config.model_copy(update={"steps": steps})
     model = train(
@@ -143,8 +143,8 @@ def test_samples_that_are_alike_ring_after_good_ones_or_at_the_end(
         collapse(tmp_path, 2)
         capsys.readouterr()
     journal = Journal(tmp_path / "other.jsonl")
-    health = Health("tiny", 0.5, 0, 12, good(tmp_path / "checkpoint.safetensors"), journal)
-    assert health.check("generate", step, np.full_like(REAL, 128), REAL) is False
+    health = Health("tiny", REAL, tiny.training(steps=12), 0, good(tmp_path / "checkpoint.safetensors"), journal)
+    assert health.check("generate", step, np.full_like(REAL, 128)) is False
     journal.close()
     said = capsys.readouterr().err
     assert ("COLLAPSE" in said) is rings
@@ -154,5 +154,6 @@ def test_samples_that_are_alike_ring_after_good_ones_or_at_the_end(
 def test_nothing_is_good_before_all_phases_train(tmp_path: Path) -> None:
     """Samples of a part that has learnt nothing yet may be as various as one likes."""
     with closing(Journal(tmp_path / "journal.jsonl")) as journal:
-        health = Health("tiny", 0.5, 4, 12, good(tmp_path / "checkpoint.safetensors"), journal)
-        assert [health.check("generate", step, REAL, REAL) for step in (2, 4, 5)] == [False, False, True]
+        place = good(tmp_path / "checkpoint.safetensors")
+        health = Health("tiny", REAL, tiny.training(steps=12), 4, place, journal)
+        assert [health.check("generate", step, REAL) for step in (2, 4, 5)] == [False, False, True]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,17 @@ def test_clipping_bounds_the_norm_of_what_is_applied(clip: float | None, length:
     scalars = update(phase, model, build_optimizers((phase,), config)["net"], {}, 0, config, CPU)
     assert float((model.a.weight.detach() - before).norm()) == pytest.approx(length, rel=1e-4)
     assert float(scalars["net/grad_norm"]) == pytest.approx(1000 * math.sqrt(2), rel=1e-5)
+
+
+def test_a_regularisation_of_every_step_has_a_norm_of_its_own(tmp_path: Path) -> None:
+    class Regularised(tiny.Net):
+        def phases(self) -> tuple[Phase, ...]:
+            (phase,) = super().phases()
+            return phase, replace(phase, regularises=True)
+
+    notes = Notes()
+    run(Regularised(), tmp_path, tiny.training(steps=1, log_every=1), notes)
+    assert {"net/grad_norm", "net/lazy_grad_norm"} <= set(notes.points[0][1])
 
 
 @pytest.mark.parametrize("bad", [5, 6, 7])

@@ -30,7 +30,6 @@ def test_each_graph_with_a_picture_is_drawn() -> None:
 
 def test_pairs_show_each_image_beside_what_became_of_it() -> None:
     assert np.array_equal(preview().draw(model())["reconstruct"][::2], IMAGES)
-    assert np.array_equal(preview().given("reconstruct"), IMAGES)
 
 
 def test_the_same_model_gives_the_same_picture_and_keeps_its_mode_and_randomness() -> None:

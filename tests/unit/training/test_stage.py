@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from genfoundry.closure import family_sources
 from genfoundry.data.batches import Prepared
+from genfoundry.data.prepare import row_keys
 from genfoundry.export.stage import export_run
 from genfoundry.files import read_json, sha256_file
 from genfoundry.networks.lpips import LPIPS
@@ -18,7 +19,7 @@ from genfoundry.runtime.artifact import Artifact
 from genfoundry.training.loop import Quiet, train
 from genfoundry.training.runtime import Runtime
 from genfoundry.training.snapshots import read_snapshots
-from genfoundry.training.stage import give_weights, record, train_run
+from genfoundry.training.stage import alike, give_weights, record, shown, train_run
 from genfoundry.training.weights import reached
 from tests.unit import tiny
 from tests.unit.conftest import write_params
@@ -71,6 +72,34 @@ def test_identity_follows_from_what_training_reads_alone(checkout: Path, changes
     before = identity()
     write_params(checkout, tiny.params_tree(**changes))
     assert (identity() != before) is differs
+
+
+def test_the_identity_covers_what_computes(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint of another torch, or of a GPU, is not the beginning of this training."""
+    run, prepared = load_run("tiny"), Prepared(Path("data/prepared/dots"))
+    first = record(*run, prepared)
+    assert (first["torch"], first["device"]) == (torch.__version__, Runtime.best().device.type)
+    monkeypatch.setattr(torch, "__version__", "1.0.0")
+    assert record(*run, prepared)["identity"] != first["identity"]
+
+
+def test_what_samples_are_held_against_is_of_training_and_of_the_runs_classes(checkout: Path) -> None:
+    write_params(checkout, tiny.params_tree(runs__tiny__data__classes=["one"], runs__tiny__training__pictures=8))
+    (_, run), prepared = load_run("tiny"), Prepared(Path("data/prepared/dots"))
+    train, test = (prepared.split(name) for name in ("train", "test"))
+    against = set(row_keys(alike(prepared, run, 0)))
+    assert against <= set(row_keys(train.images[train.labels == 1]))
+    pictures = row_keys(shown(test, prepared.spec, run, 0)["image"])
+    assert set(pictures) <= set(row_keys(np.asarray(test.images)))
+    assert len(pictures) == 8
+
+
+@pytest.mark.parametrize("labels", [{}, {"labels": 4}, {"labels": 4, "unlabelled": False}])
+def test_with_few_labels_samples_are_held_against_what_the_run_sees(checkout: Path, labels: dict) -> None:
+    changes = {f"runs__tiny__data__{key}": value for key, value in labels.items()}
+    write_params(checkout, tiny.params_tree(runs__tiny__training__pictures=30, **changes))
+    (_, run), prepared = load_run("tiny"), Prepared(Path("data/prepared/dots"))
+    assert len(alike(prepared, run, 0)) == (4 if "unlabelled" in labels else 30)
 
 
 def test_the_identity_covers_the_published_weights(checkout: Path) -> None:
