@@ -49,7 +49,10 @@ class GAN(GenerativeModel):
     """Two players: D tells real from generated, G makes D err."""
 
     class Params(Strict):
-        """`loss` names the game; `r1` and `gradient_penalty` weigh what holds the discriminator's slope down."""
+        """`loss` names the game; `r1` and `gradient_penalty` weigh what holds the discriminator's slope down.
+
+        R1 is lazy (Karras et al. 2020, section 3.1): every `r1_every` steps, and as much stronger.
+        """
 
         noise_dim: PositiveInt
         generator_hidden: PositiveInt
@@ -58,6 +61,7 @@ class GAN(GenerativeModel):
         loss: Literal["minimax", "non_saturating", "hinge", "wasserstein"]
         spectral_norm: bool = False
         r1: float = Field(default=0.0, ge=0.0)
+        r1_every: PositiveInt = 4
         gradient_penalty: float = Field(default=0.0, ge=0.0)
 
     def __init__(self, params: Params, data: DataSpec) -> None:
@@ -69,9 +73,11 @@ class GAN(GenerativeModel):
         )
 
     def phases(self) -> tuple[Phase, ...]:
-        """Algorithm 1 with k = 1: the discriminator, then the generator."""
+        """Algorithm 1 with k = 1: the discriminator, where asked for its regularisation, then the generator."""
+        r1 = Phase("discriminator", self.discriminator, self.r1_loss, self.params.r1_every, regularises=True)
         return (
             Phase("discriminator", self.discriminator, self.discriminator_loss),
+            *([r1] if self.params.r1 else []),
             Phase("generator", self.generator, self.generator_loss),
         )
 
@@ -85,17 +91,15 @@ class GAN(GenerativeModel):
         with torch.no_grad():
             fake = self.sample(x)
         loss = losses.DISCRIMINATOR[self.params.loss](self.discriminator(x), self.discriminator(fake))
-        return Loss({**loss.terms, **self.penalties(x, fake)}, loss.watched)
+        if not self.params.gradient_penalty:
+            return loss
+        penalty = self.params.gradient_penalty * losses.gradient_penalty(self.discriminator, x, fake)
+        return Loss({**loss.terms, "gradient_penalty": penalty}, loss.watched)
 
-    def penalties(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """The weighted terms that Params asks for."""
-        terms = {}
-        if self.params.r1:
-            terms["r1"] = self.params.r1 * losses.r1(self.discriminator, real)
-        if self.params.gradient_penalty:
-            penalty = losses.gradient_penalty(self.discriminator, real, fake)
-            terms["gradient_penalty"] = self.params.gradient_penalty * penalty
-        return terms
+    def r1_loss(self, batch: Batch) -> Loss:
+        """As much stronger as it is rarer."""
+        weight = self.params.r1 * self.params.r1_every
+        return Loss({"r1": weight * losses.r1(self.discriminator, batch["image"])})
 
     def generator_loss(self, batch: Batch) -> Loss:
         """The generator's side of the game, and where logits mean probabilities, how much it can still learn."""

@@ -31,11 +31,20 @@ def test_the_discriminator_s_terms_are_those_asked_for_and_all_move_it(
     changes: dict[str, object], terms: set[str]
 ) -> None:
     model = gan(**changes)
-    loss = model.phases()[0].loss(batch())
-    assert set(loss.terms) == terms
-    for term in loss.terms.values():
+    losses = [phase.loss(batch()) for phase in model.phases() if phase.optimizer == "discriminator"]
+    found = {name: term for loss in losses for name, term in loss.terms.items()}
+    assert set(found) == terms
+    for term in found.values():
         (slope,) = torch.autograd.grad(term, model.discriminator[1].weight, retain_graph=True)
         assert slope.abs().sum() > 0
+
+
+def test_r1_is_lazy_and_as_much_stronger() -> None:
+    often, seldom = (gan(r1=1.0, r1_every=every).phases()[1] for every in (1, 4))
+    assert [phase.every for phase in (often, seldom)] == [1, 4]
+    images = batch()
+    strong, weak = (phase.loss(images).terms["r1"].item() for phase in (seldom, often))
+    assert strong == pytest.approx(4 * weak)
 
 
 @pytest.mark.parametrize(("loss", "watched"), [("minimax", 2), ("non_saturating", 2), ("hinge", 0)])
