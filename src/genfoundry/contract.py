@@ -63,7 +63,7 @@ class Phase:
     trains: nn.Module  # everything else is frozen while it runs
     loss: Callable[[Batch], Loss]
     every: int = 1  # steps; a regularisation may be lazy (Karras 2020, appendix B)
-    regularises: bool = False  # what another phase trains: its gradients have a curve of their own
+    regularises: bool = False  # what another phase trains; its gradients have a curve of their own
     start: int = 0
     stop: int | None = None
 

@@ -33,19 +33,23 @@ def write_atomic(path: Path, content: bytes) -> None:
     sync(path.parent)
 
 
-def scratch(path: Path) -> Path:
-    """A name beside `path` for this process alone; what killed ones left under such names is removed."""
+def scratch(path: Path, what: str = "") -> Path:
+    """A name beside `path` for this process of this machine alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
-        pid = left.name.removesuffix(PARTIAL).rpartition(".")[2]
+    return path.with_name(f".{path.name}.{what}{os.uname().nodename}-{os.getpid()}{PARTIAL}")
+
+
+def clear_left(path: Path) -> None:
+    """Remove what killed processes of this machine left beside `path`; other machines may share the folder."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{glob.escape(os.uname().nodename)}-*{PARTIAL}"):
+        pid = left.name.removesuffix(PARTIAL).rpartition("-")[2]
         if pid.isdecimal() and not _lives(int(pid)):
             remove(left)
-    return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
 
 
 def remove(path: Path) -> None:
-    """A file or a folder, if it is there."""
-    if path.is_dir():
+    """A file, a link or a whole folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
@@ -87,6 +91,7 @@ def folder_atomic(path: Path) -> Iterator[Path]:
     Of processes that fill the same folder at once, the last to end is the one whose content stays.
     """
     partial = scratch(path)
+    clear_left(path)
     remove(partial)
     partial.mkdir()
     try:
@@ -100,18 +105,20 @@ def folder_atomic(path: Path) -> Iterator[Path]:
 
 def _take_place(folder: Path, path: Path) -> None:
     """Rename `folder` to `path`; what is there goes as a whole, so that no crash leaves half of it."""
-    aside = folder.with_name(f".{path.name}.old.{os.getpid()}{PARTIAL}")
+    aside = scratch(path, "old.")
     while True:
         with suppress(FileNotFoundError):
             path.replace(aside)
-        remove(aside)
         try:
             folder.replace(path)
+            break
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process was faster
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                with suppress(FileNotFoundError):
+                    aside.replace(path)
                 raise
-        else:
-            return
+            remove(aside)  # another process was faster
+    remove(aside)
 
 
 def sha256(content: bytes | memoryview) -> str:

@@ -87,7 +87,7 @@ WRITES = """
 import sys
 from pathlib import Path
 from genfoundry.files import folder_atomic, write_atomic
-for turn in range(200):
+for turn in range(40):
     write_atomic(Path("file"), sys.argv[1].encode() * 1000)
     with folder_atomic(Path("folder")) as folder:
         for name in ("a", "b"):
@@ -100,7 +100,11 @@ def test_processes_that_write_the_same_at_once_all_end_well_and_leave_one_whole(
         subprocess.Popen([sys.executable, "-c", WRITES, str(i)], cwd=tmp_path, env=tiny.environment())
         for i in range(3)
     ]
-    assert [writer.wait(120) for writer in writers] == [0, 0, 0]
+    try:
+        assert [writer.wait(300) for writer in writers] == [0, 0, 0]
+    finally:
+        for writer in writers:
+            writer.kill()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
     assert len(set((tmp_path / "file").read_bytes())) == 1
     assert len({path.read_text() for path in (tmp_path / "folder").iterdir()}) == 1
@@ -109,11 +113,45 @@ def test_processes_that_write_the_same_at_once_all_end_well_and_leave_one_whole(
 def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_ones_is_not(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    dead, alive = (tmp_path / f".run.{pid}.partial" for pid in (ended.pid, os.getppid()))
-    for folder in (dead, alive):
+    here = os.uname().nodename
+    dead, alive = (tmp_path / f".run.{here}-{pid}.partial" for pid in (ended.pid, os.getppid()))
+    elsewhere = tmp_path / f".run.not-{here}.other-{ended.pid}.partial"
+    for folder in (dead, alive, elsewhere):
         folder.mkdir()
         (folder / "half").write_text("half")
     (tmp_path / ".run.json.partial").write_text("not ours")
     with folder_atomic(tmp_path / "run"):
         pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".run.json.partial", alive.name, "run"])
+    kept = [".run.json.partial", alive.name, elsewhere.name, "run"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "run"
+    with folder_atomic(target) as folder:
+        (folder / "a").write_text("old")
+    replace = Path.replace
+
+    def cut(self: Path, to: Path) -> Path:
+        if to == target and "old." not in self.name:
+            raise OSError("power cut")
+        return replace(self, to)
+
+    monkeypatch.setattr(Path, "replace", cut)
+    with pytest.raises(OSError, match="power cut"), folder_atomic(target) as folder:
+        (folder / "a").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert (target / "a").read_text() == "old"
+
+
+def test_a_link_is_replaced_and_what_it_points_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "a").write_text("kept")
+    (tmp_path / "run").symlink_to(tmp_path / "store")
+    with folder_atomic(tmp_path / "run") as folder:
+        (folder / "a").write_text("new")
+    assert not (tmp_path / "run").is_symlink()
+    assert [(tmp_path / name / "a").read_text() for name in ("store", "run")] == ["kept", "new"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "store"]

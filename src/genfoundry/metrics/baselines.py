@@ -36,7 +36,11 @@ class PcaBaseline:
         from sklearn.decomposition import PCA  # a second, which a run with a rival spares
 
         flat = self._flat(from_bytes(self._images))
-        return PCA(self.components, svd_solver=solver(*flat.shape), random_state=0).fit(flat)
+        pca = PCA(self.components, svd_solver=solver(*flat.shape), random_state=0).fit(flat)
+        if self.components < flat.shape[1]:
+            # A mean over all other directions (Tipping & Bishop 1999, equation 8), not over those that images span.
+            pca.noise_variance_ *= (min(flat.shape) - self.components) / (flat.shape[1] - self.components)
+        return pca
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """(N, C, H, W) float32 in [0, 1] → (N, components)."""

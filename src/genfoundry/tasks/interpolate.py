@@ -32,6 +32,8 @@ def arithmetic(setting: Setting) -> Finding:
     train, test = (setting.prepared.split(name) for name in ("train", "test"))
     codes, labels = encode(image=from_bytes(train.images[:CODED])), train.labels[:CODED]
     present = np.intersect1d(labels, test.labels)  # of few images, some classes may have none on one side
+    if not len(present):
+        return Finding()
     classes = [setting.prepared.spec.classes[label] for label in present]
     means = np.stack([codes[labels == label].mean(axis=0) for label in present])
     chosen = [int(np.argmax(test.labels == label)) for label in present]

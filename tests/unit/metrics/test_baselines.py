@@ -67,10 +67,17 @@ def test_all_solvers_find_the_same_code_and_the_same_density(
     found = PcaBaseline(images.reshape(-1, 1, 8, 8), 5)
     flat = from_bytes(images).astype(float)
     mean = flat.mean(axis=0)
-    directions = np.linalg.svd(flat - mean, full_matrices=False)[2][:5]
+    _, s, directions = np.linalg.svd(flat - mean, full_matrices=False)
+    directions = directions[:5]
     best = np.clip((flat - mean) @ directions.T @ directions + mean, 0, 1)
     given = found.reconstruct(from_bytes(images).reshape(-1, 1, 8, 8)).reshape(-1, 64)
     assert np.square(given - flat).mean() == pytest.approx(np.square(best - flat).mean(), rel=1e-3)
+    variances = s**2 / (count - 1)
+    rest = variances[5:].sum() / (64 - 5)  # Tipping & Bishop 1999, equation 8
+    covariance = (directions.T * (variances[:5] - rest)) @ directions + rest * np.eye(64)
+    held_out = np.clip(128 + 30 * RNG.standard_normal((9, 64)) @ mixing.T, 0, 255).astype(np.uint8)
+    expected = multivariate_normal(mean, covariance).logpdf(from_bytes(held_out))
+    np.testing.assert_allclose(found.log_prob(from_bytes(held_out).reshape(-1, 1, 8, 8)), expected, rtol=5e-3)
 
 
 def test_probabilistic_pca_is_a_gaussian_whose_other_directions_share_their_variance() -> None:
