@@ -22,6 +22,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     Of processes that write the same file at once, the last to end is the one whose content stays.
     """
     partial = scratch(path)
+    clear_left(path)
     try:
         with partial.open("wb") as stream:
             stream.write(content)

@@ -4,6 +4,8 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,8 @@ def test_digests_agree_with_hashlib(tmp_path: Path) -> None:
 
 WRITES = """
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from genfoundry.files import folder_atomic, write_atomic
 for turn in range(40):
@@ -110,7 +114,15 @@ def test_processes_that_write_the_same_at_once_all_end_well_and_leave_one_whole(
     assert len({path.read_text() for path in (tmp_path / "folder").iterdir()}) == 1
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_ones_is_not(tmp_path: Path) -> None:
+def filled(path: Path) -> None:
+    with folder_atomic(path):
+        pass
+
+
+@pytest.mark.parametrize("begin", [filled, partial(write_atomic, content=b"whole")])
+def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_ones_is_not(
+    begin: Callable[[Path], None], tmp_path: Path
+) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     here = os.uname().nodename
@@ -120,8 +132,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_ones_is_
         folder.mkdir()
         (folder / "half").write_text("half")
     (tmp_path / ".run.json.partial").write_text("not ours")
-    with folder_atomic(tmp_path / "run"):
-        pass
+    begin(tmp_path / "run")
     kept = [".run.json.partial", alive.name, elsewhere.name, "run"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 

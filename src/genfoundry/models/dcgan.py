@@ -3,47 +3,57 @@
 from __future__ import annotations
 
 import torch
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genfoundry import losses
 from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
-from genfoundry.networks.convnet import ToUnit, halvings, init_weights
+from genfoundry.networks.convnet import ToUnit, init_weights
 from genfoundry.params import ParamsError, Strict
+
+SMALLEST = 3  # of a side
+
+
+def sides(height: int, width: int) -> list[tuple[int, int]]:
+    """An image's sides and what each stride of 2 leaves of them, down to 3 to 5 pixels: 64 to 4 in figure 1."""
+    found = [(height, width)]
+    while min(found[-1]) // 2 >= SMALLEST:
+        found.append((found[-1][0] // 2, found[-1][1] // 2))
+    return found
 
 
 def conv_generator(noise_dim: int, channels: int, shape: tuple[int, int, int]) -> nn.Sequential:
     """(N, noise_dim) → (N, C, H, W) in [0, 1], by fractionally strided convolutions; figure 1."""
-    depth, height, width = shape
-    levels = halvings(height, width)
-    wide = channels * 2 ** (levels - 1)
-    small = (height >> levels, width >> levels)
+    depth, *size = shape
+    *larger, smallest = sides(*size)
+    wide = channels * 2 ** (len(larger) - 1)
     layers: list[nn.Module] = [
         nn.Unflatten(1, (noise_dim, 1, 1)),
-        nn.ConvTranspose2d(noise_dim, wide, small, bias=False),
+        nn.ConvTranspose2d(noise_dim, wide, smallest, bias=False),
     ]
-    for level in reversed(range(levels)):
+    for level, after in reversed(list(enumerate(larger))):
         fan_in, last = channels * 2**level, level == 0
         fan_out = depth if last else fan_in // 2
+        odd = (after[0] % 2, after[1] % 2)
         layers += [nn.BatchNorm2d(fan_in), nn.ReLU()]
-        layers += [nn.ConvTranspose2d(fan_in, fan_out, 4, stride=2, padding=1, bias=last)]
+        layers += [nn.ConvTranspose2d(fan_in, fan_out, 4, stride=2, padding=1, output_padding=odd, bias=last)]
     return nn.Sequential(*layers, ToUnit()).apply(init_weights)
 
 
-def conv_discriminator(channels: int, shape: tuple[int, int, int]) -> nn.Sequential:
-    """(N, C, H, W) → logits (N, 1), by strided convolutions; no BatchNorm on the input layer."""
-    depth, height, width = shape
-    levels = halvings(height, width)
+def conv_discriminator(channels: int, shape: tuple[int, int, int], batch_norm: bool) -> nn.Sequential:
+    """(N, C, H, W) → logits (N, 1), by strided convolutions; BatchNorm, if any, not on the input layer."""
+    depth, *size = shape
+    *larger, smallest = sides(*size)
     layers: list[nn.Module] = []
-    for level in range(levels):
+    for level in range(len(larger)):
         fan_out = channels * 2**level
-        layers += [nn.Conv2d(depth, fan_out, 4, stride=2, padding=1, bias=level == 0)]
-        layers += [nn.BatchNorm2d(fan_out)] if level else []
+        normalised = batch_norm and level > 0
+        layers += [nn.Conv2d(depth, fan_out, 4, stride=2, padding=1, bias=not normalised)]
+        layers += [nn.BatchNorm2d(fan_out)] if normalised else []
         layers += [nn.LeakyReLU(0.2)]
         depth = fan_out
-    small = (height >> levels, width >> levels)
-    return nn.Sequential(*layers, nn.Conv2d(depth, 1, small), nn.Flatten()).apply(init_weights)
+    return nn.Sequential(*layers, nn.Conv2d(depth, 1, smallest), nn.Flatten()).apply(init_weights)
 
 
 class LabelledGenerator(nn.Module):
@@ -65,12 +75,19 @@ class DCGAN(GenerativeModel):
     """
 
     class Params(Strict):
-        """A network's `channels` are its width next to the image; it doubles with each halving."""
+        """A network's `channels` are its width next to the image; it doubles with each halving.
+
+        The paper's discriminator has BatchNorm. One held down by R1 wants none, as R1 is of D's slope at an image,
+        whatever else is in the batch; it is lazy (Karras et al. 2020, section 3.1), and as much stronger as rarer.
+        """
 
         noise_dim: PositiveInt
         generator_channels: PositiveInt
         discriminator_channels: PositiveInt
+        discriminator_norm: bool = True
         conditional: bool = False
+        r1: float = Field(default=0.0, ge=0.0)
+        r1_every: PositiveInt = 4
 
     def __init__(self, params: Params, data: DataSpec) -> None:
         super().__init__(params, data)
@@ -79,16 +96,20 @@ class DCGAN(GenerativeModel):
         # Of this very model: whether it is conditional decides.
         self.needs = frozenset({"image", "label"} if params.conditional else {"image"})
         depth, height, width = data.shape
-        if not halvings(height, width):
-            raise ParamsError(f"{height}×{width} pixels cannot be halved to 4 or more, which each layer does")
+        if len(sides(height, width)) < 2:
+            raise ParamsError(
+                f"{height}×{width} pixels cannot be halved to {SMALLEST} or more, which each layer does"
+            )
         self.generator = conv_generator(params.noise_dim + self.classes, params.generator_channels, data.shape)
         seen = (depth + self.classes, height, width)
-        self.discriminator = conv_discriminator(params.discriminator_channels, seen)
+        self.discriminator = conv_discriminator(params.discriminator_channels, seen, params.discriminator_norm)
 
     def phases(self) -> tuple[Phase, ...]:
-        """The discriminator, then the generator."""
+        """The discriminator, where asked for its regularisation, then the generator."""
+        r1 = Phase("discriminator", self.discriminator, self.r1_loss, self.params.r1_every, regularises=True)
         return (
             Phase("discriminator", self.discriminator, self.discriminator_loss),
+            *([r1] if self.params.r1 else []),
             Phase("generator", self.generator, self.generator_loss),
         )
 
@@ -115,6 +136,11 @@ class DCGAN(GenerativeModel):
         with torch.no_grad():
             fake = self.sample(batch)
         return losses.discriminator(self.logits(batch["image"], batch), self.logits(fake, batch))
+
+    def r1_loss(self, batch: Batch) -> Loss:
+        """At real images: Mescheder, Geiger & Nowozin 2018, equation 9."""
+        penalty = losses.r1(lambda image: self.logits(image, batch), batch["image"])
+        return Loss({"r1": self.params.r1 * self.params.r1_every * penalty})
 
     def generator_loss(self, batch: Batch) -> Loss:
         """−E log D(G(z))."""

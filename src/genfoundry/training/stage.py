@@ -147,7 +147,7 @@ def fit(
 
 
 def shown(split: Split, spec: DataSpec, run: Run, seed: int) -> Mapping[str, np.ndarray]:
-    """Images of a split for pictures, seen as the run sees its own, but whole, as they are and of all classes."""
+    """Images of a split for pictures, all that it has: seen as the run sees its own, but whole and unmirrored."""
     everything = {"classes": None, "labels": None, "flip": False, "patch": None}
     data = run.data.model_copy(update=everything)
     return supply(split, spec, data, min(run.training.pictures, len(split)), seed).at(0)
