@@ -110,10 +110,11 @@ class ModulatedConv(nn.Module):
         self.scale, self.padding, self.demodulate = 1.0 / math.sqrt(fan_in * kernel**2), kernel // 2, demodulate
 
     def forward(self, x: Tensor, w: Tensor, up: bool = False) -> Tensor:
-        """(N, fan_in, H, W) and (N, w_dim) → (N, fan_out, H, W), or twice the sides."""
+        """(N, fan_in, H, W) and (N, w_dim) → (N, fan_out, H, W), or twice the sides, enlarged last."""
         style, weight = self.style(w), self.weight * self.scale
         x = x * style[:, :, None, None]
-        y = F.conv2d(upsampled(x) if up else x, weight, padding=self.padding)
+        y = F.conv2d(x, weight, padding=self.padding)
+        y = upsampled(y) if up else y
         if not self.demodulate:
             return y
         power = style.square() @ weight.square().sum(dim=(2, 3)).T  # (N, fan_out)

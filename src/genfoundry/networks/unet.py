@@ -89,14 +89,20 @@ def way_down(
 def way_up(
     channels: tuple[int, ...], blocks: int, widths: list[int], block: Callable[[int, int], ResidualBlock]
 ) -> nn.ModuleList:
-    """Blocks that each take over one of the maps of the way down, of `widths`, and the upscaling between levels."""
+    """Blocks that each take over one of the maps of the way down, of `widths`, and the upscaling between levels.
+
+    A level's last convolution comes before the upscaling, not after it as in the authors' code: on a quarter of the
+    pixels.
+    """
     layers, kept, fan_in = nn.ModuleList(), list(widths), channels[-1]
     for level in reversed(range(len(channels))):
         for _ in range(blocks + 1):
             layers.append(block(fan_in + kept.pop(), level))
             fan_in = channels[level]
         if level:
-            layers.append(nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(fan_in, fan_in, 3, padding=1)))
+            narrow = nn.Conv2d(fan_in, channels[level - 1], 3, padding=1)
+            layers.append(nn.Sequential(narrow, nn.Upsample(scale_factor=2.0)))
+            fan_in = channels[level - 1]
     return layers
 
 

@@ -61,7 +61,7 @@ def test_scaled_channels_are_the_paper_s_modulated_weights(demodulate: bool, ker
     layer = ModulatedConv(5, 7, kernel, W_DIM, demodulate)
     x, w = torch.randn(3, 5, 6, 6), 2.0 * torch.randn(3, W_DIM)
     torch.testing.assert_close(layer(x, w), grouped(layer, x, w), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(layer(x, w, up=True), grouped(layer, upsampled(x), w), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(layer(x, w, up=True), upsampled(grouped(layer, x, w)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("strength", [0.01, 1.0, 100.0])
