@@ -87,8 +87,6 @@ def test_digests_agree_with_hashlib(tmp_path: Path) -> None:
 
 WRITES = """
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from genfoundry.files import folder_atomic, write_atomic
 for turn in range(40):

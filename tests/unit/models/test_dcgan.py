@@ -48,7 +48,9 @@ def test_both_players_of_a_conditional_game_learn_from_the_class() -> None:
 @pytest.mark.parametrize(
     ("size", "smallest"), [((64, 64), (4, 4)), ((28, 28), (3, 3)), ((30, 45), (3, 5)), ((12, 10), (6, 5))]
 )
-def test_both_networks_halve_to_three_to_five_pixels(size: tuple[int, int], smallest: tuple[int, int]) -> None:
+def test_both_networks_halve_until_the_shorter_side_has_three_to_five_pixels(
+    size: tuple[int, int], smallest: tuple[int, int]
+) -> None:
     assert sides(*size)[-1] == smallest
     shape = (1, *size)
     generator, discriminator = conv_generator(4, 4, shape), conv_discriminator(4, shape, batch_norm=True)
