@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
@@ -70,6 +70,19 @@ class Phase:
     def runs_at(self, step: int) -> bool:
         """Whether this phase is part of `step`, counted from 0."""
         return self.start <= step and (self.stop is None or step < self.stop) and step % self.every == 0
+
+
+def lazily(phase: Phase, weight: float, every: int) -> tuple[Phase, ...]:
+    """`phase` as a regularisation every so many steps, as much stronger as it is rarer; none without a weight.
+
+    Karras et al. 2020, section 3.1.
+    """
+
+    def loss(batch: Batch) -> Loss:
+        found = phase.loss(batch)
+        return Loss({term: weight * every * value for term, value in found.terms.items()}, found.watched)
+
+    return (replace(phase, loss=loss, every=every, regularises=True),) if weight else ()
 
 
 @dataclass(frozen=True)

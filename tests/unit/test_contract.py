@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from genfoundry.contract import Graph, Loss, Phase
+from genfoundry.contract import Graph, Loss, Phase, lazily
 from tests.unit import tiny
 
 
@@ -29,6 +29,16 @@ def test_total_is_the_sum_of_the_terms_alone() -> None:
 def test_a_phase_runs_at_its_steps(phase: dict[str, int], steps: list[int]) -> None:
     found = Phase("p", nn.Identity(), lambda _: Loss({}), **phase)
     assert [step for step in range(8) if found.runs_at(step)] == steps
+
+
+def test_a_lazy_phase_is_as_much_stronger_as_it_is_rarer() -> None:
+    watched = {"mean": torch.ones(())}
+    phase = Phase("a", nn.Identity(), lambda batch: Loss({"x": torch.tensor(2.0)}, watched))
+    (lazy,) = lazily(phase, weight=0.5, every=4)
+    assert [step for step in range(9) if lazy.runs_at(step)] == [0, 4, 8]
+    loss = lazy.loss({})
+    assert (loss.terms, loss.watched, lazy.regularises) == ({"x": torch.tensor(4.0)}, watched, True)
+    assert lazily(phase, weight=0.0, every=4) == ()
 
 
 def test_a_graph_outside_the_vocabulary_is_refused() -> None:

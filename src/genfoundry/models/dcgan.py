@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genfoundry import losses
-from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
+from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec, lazily
 from genfoundry.networks.convnet import ToUnit, init_weights
 from genfoundry.params import ParamsError, Strict
 
@@ -16,7 +16,7 @@ SMALLEST = 3  # of a side
 
 
 def sides(height: int, width: int) -> list[tuple[int, int]]:
-    """An image's sides and what each stride of 2 leaves of them, down to 3 to 5 pixels: 64 to 4 in figure 1."""
+    """An image's sides and what each stride of 2 leaves, the shorter down to 3 to 5 pixels: 64 to 4 in figure 1."""
     found = [(height, width)]
     while min(found[-1]) // 2 >= SMALLEST:
         found.append((found[-1][0] // 2, found[-1][1] // 2))
@@ -106,10 +106,10 @@ class DCGAN(GenerativeModel):
 
     def phases(self) -> tuple[Phase, ...]:
         """The discriminator, where asked for its regularisation, then the generator."""
-        r1 = Phase("discriminator", self.discriminator, self.r1_loss, self.params.r1_every, regularises=True)
+        r1 = Phase("discriminator", self.discriminator, self.r1_loss)
         return (
             Phase("discriminator", self.discriminator, self.discriminator_loss),
-            *([r1] if self.params.r1 else []),
+            *lazily(r1, self.params.r1, self.params.r1_every),
             Phase("generator", self.generator, self.generator_loss),
         )
 
@@ -139,8 +139,7 @@ class DCGAN(GenerativeModel):
 
     def r1_loss(self, batch: Batch) -> Loss:
         """At real images: Mescheder, Geiger & Nowozin 2018, equation 9."""
-        penalty = losses.r1(lambda image: self.logits(image, batch), batch["image"])
-        return Loss({"r1": self.params.r1 * self.params.r1_every * penalty})
+        return Loss({"r1": losses.r1(lambda image: self.logits(image, batch), batch["image"])})
 
     def generator_loss(self, batch: Batch) -> Loss:
         """−E log D(G(z))."""

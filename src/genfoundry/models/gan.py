@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from genfoundry import losses
-from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
+from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec, lazily
 from genfoundry.params import Strict
 
 
@@ -74,10 +74,10 @@ class GAN(GenerativeModel):
 
     def phases(self) -> tuple[Phase, ...]:
         """Algorithm 1 with k = 1: the discriminator, where asked for its regularisation, then the generator."""
-        r1 = Phase("discriminator", self.discriminator, self.r1_loss, self.params.r1_every, regularises=True)
+        r1 = Phase("discriminator", self.discriminator, self.r1_loss)
         return (
             Phase("discriminator", self.discriminator, self.discriminator_loss),
-            *([r1] if self.params.r1 else []),
+            *lazily(r1, self.params.r1, self.params.r1_every),
             Phase("generator", self.generator, self.generator_loss),
         )
 
@@ -97,9 +97,8 @@ class GAN(GenerativeModel):
         return Loss({**loss.terms, "gradient_penalty": penalty}, loss.watched)
 
     def r1_loss(self, batch: Batch) -> Loss:
-        """As much stronger as it is rarer."""
-        weight = self.params.r1 * self.params.r1_every
-        return Loss({"r1": weight * losses.r1(self.discriminator, batch["image"])})
+        """At real images: Mescheder, Geiger & Nowozin 2018, equation 9."""
+        return Loss({"r1": losses.r1(self.discriminator, batch["image"])})
 
     def generator_loss(self, batch: Batch) -> Loss:
         """The generator's side of the game, and where logits mean probabilities, how much it can still learn."""

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from genfoundry import losses
-from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec
+from genfoundry.contract import Batch, DataSpec, GenerativeModel, Graph, Loss, Phase, TensorSpec, lazily
 from genfoundry.networks.stylegan import Discriminator, Generator, Mapping, Synthesis, mixed, widths
 from genfoundry.params import Strict
 
@@ -61,14 +61,14 @@ class StyleGAN(GenerativeModel):
 
     def phases(self) -> tuple[Phase, ...]:
         """The discriminator, then the generator, each with its lazy regularisation: Karras 2020, section 3.1."""
-        params, players = self.params, (self.discriminator, self.generator)
-        r1 = Phase("discriminator", players[0], self.r1_loss, params.r1_every, regularises=True)
-        path = Phase("generator", players[1], self.path_length_loss, params.path_length_every, regularises=True)
+        params = self.params
+        r1 = Phase("discriminator", self.discriminator, self.r1_loss)
+        path = Phase("generator", self.generator, self.path_length_loss)
         return (
-            Phase("discriminator", players[0], self.discriminator_loss),
-            *([r1] if params.r1 else []),
-            Phase("generator", players[1], self.generator_loss),
-            *([path] if params.path_length else []),
+            Phase("discriminator", self.discriminator, self.discriminator_loss),
+            *lazily(r1, params.r1, params.r1_every),
+            Phase("generator", self.generator, self.generator_loss),
+            *lazily(path, params.path_length, params.path_length_every),
         )
 
     def sample(self, like: Tensor) -> Tensor:
@@ -98,9 +98,8 @@ class StyleGAN(GenerativeModel):
         return losses.discriminator(self.discriminator(x), self.discriminator(fake))
 
     def r1_loss(self, batch: Batch) -> Loss:
-        """Lazy: as much stronger as it is rarer."""
-        weight = self.params.r1 * self.params.r1_every
-        return Loss({"r1": weight * losses.r1(self.discriminator, batch["image"])})
+        """At real images: Mescheder, Geiger & Nowozin 2018, equation 9."""
+        return Loss({"r1": losses.r1(self.discriminator, batch["image"])})
 
     def generator_loss(self, batch: Batch) -> Loss:
         """−E log D(G(z))."""
@@ -114,9 +113,8 @@ class StyleGAN(GenerativeModel):
         w = self.generator.mapping(z)[:, None].expand(-1, self.layers, -1)
         lengths = losses.path_lengths(2.0 * self.drawn(w), w)  # of pixels in [-1, 1], as the paper's weight is
         self.mean_length.lerp_(lengths.detach().mean(), 1.0 - LENGTH_DECAY)
-        weight = self.params.path_length * self.params.path_length_every
         penalty = (lengths - self.mean_length).square().mean()
-        return Loss({"path_length": weight * penalty}, {"mean_length": self.mean_length.clone()})
+        return Loss({"path_length": penalty}, {"mean_length": self.mean_length.clone()})
 
     def graphs(self) -> tuple[Graph, ...]:
         """`generate`: beside z and the layers' noise, a second z for finer layers, and ψ of the truncation."""
